@@ -1,0 +1,90 @@
+# `make help` lists what can be made. Everything made lands in build/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO ?= go
+TOOL := $(GO) tool -modfile=tools/go.mod
+
+BIN := build/bin
+SHIM := build/lib/libsluice-opencl.so
+SHIM_SOURCES := $(wildcard vdev/shim/*.c vdev/shim/gen/*.c)
+SHIM_HEADERS := $(wildcard vdev/shim/*.h vdev/shim/gen/*.h)
+SHIM_MAP := $(wildcard vdev/shim/gen/*.map)
+C_WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+C_FLAGS := -std=c11 -O2 -g -fPIC -pthread -fvisibility=hidden $(C_WARNINGS) -Ivdev/shim -Ivdev/shim/gen
+C_FILES = $(shell git ls-files '*.c' '*.h')
+SHELL_FILES = $(shell git ls-files '*.sh') .ci/run
+GO_FILES = $(shell git ls-files '*.go' ':!proto/gen')
+
+.PHONY: help
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install what building and testing need from Debian's archive (needs root)
+	@scripts/setup.sh
+
+.PHONY: build
+build: $(SHIM) ## Build the programs into build/bin and the shim into build/lib
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/sluice ./cmd/sluice
+	CGO_ENABLED=1 $(GO) build -o $(BIN)/sluice-worker ./cmd/sluice-worker
+	CGO_ENABLED=1 $(GO) build -o $(BIN)/sluice-bench ./cmd/sluice-bench
+
+$(SHIM): $(SHIM_SOURCES) $(SHIM_HEADERS) $(SHIM_MAP)
+	@mkdir -p $(@D)
+	gcc $(C_FLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
+		$(addprefix -Wl$(comma)--version-script=,$(SHIM_MAP)) -o $@ $(SHIM_SOURCES)
+
+comma := ,
+
+.PHONY: image
+image: build ## Build the examples' container images into build/images
+	@mkdir -p build/images build/examples
+	@for name in simple digits; do \
+		scripts/example.sh $$name build/examples/$$name; \
+		$(BIN)/sluice image build build/examples/$$name -t $$name:latest -o build/images/$$name.tar; \
+	done
+
+.PHONY: demo
+demo: setup build ## Deploy two functions onto a leased device and show the whole path at work
+	@scripts/demo.sh
+
+.PHONY: test
+test: setup build ## Run every test, the real containerd and OpenCL driver included (needs root)
+	$(GO) test -race -timeout 20m ./...
+
+.PHONY: lint
+lint: ## Check format and habits of Go, C and shell
+	@unformatted="$$($(TOOL) gofumpt -l $(GO_FILES))"; \
+		if [[ -n "$$unformatted" ]]; then echo "not formatted, run make format:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@if [[ -n "$(C_FILES)" ]]; then clang-format --dry-run --Werror $(C_FILES); fi
+	shellcheck $(SHELL_FILES)
+
+.PHONY: format
+format: ## Format Go and C in place
+	$(TOOL) gofumpt -w $(GO_FILES)
+	@if [[ -n "$(C_FILES)" ]]; then clang-format -i $(C_FILES); fi
+
+.PHONY: generate
+generate: ## Write the generated files anew: protocol buffers, shim, dispatcher, coverage page
+	proto/generate.sh
+	$(GO) generate ./...
+
+.PHONY: bench
+bench: setup build ## Compare calls through sluice with the bare driver; table, and build/bench/vdev.json
+	@mkdir -p build/bench
+	scripts/bench.sh build/bench/vdev.json
+
+.PHONY: fuzz
+fuzz: ## Run each fuzzer for FUZZTIME (30s)
+	@scripts/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: clean
+clean: ## Remove build/
+	rm -rf build

@@ -1,0 +1,186 @@
+// Package sluice holds the test of the module's architecture: which package may import which, and why.
+package sluice
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A layer says what one package of the module may import of the module. Test files are free: they may construct anything.
+type layer struct {
+	pkg       string   // path under the module; a trailing /... covers the packages below it too
+	mayImport []string // likewise
+	why       string
+}
+
+// generated is open to every package but the pure cores and the noun packages.
+const generated = "proto/gen/..."
+
+var layers = []layer{
+	// Nouns: everybody may use them, so they may use nobody.
+	{"store", nil, "nouns and interfaces; an engine behind them is constructed in cmd alone"},
+	{"broker/device", nil, "nouns: what can be lent"},
+	{"function", []string{generated}, "a function's author pulls in this package and nothing else of ours"},
+	{"vdev/wire", nil, "the protocol's whole truth; both ends import it"},
+	{"vdev/spec", nil, "the API descriptions are data"},
+	{"proto/gen/...", []string{generated}, "generated from proto/, knows nothing"},
+
+	// Pure cores: events and a clock value in, decisions out.
+	{"batcher", nil, "knows no tenant, no transport, no tensor"},
+	{"scheduler", []string{"broker/device", "store"}, "decides over nouns, reaches nobody"},
+	{"broker/lease", []string{"broker/device"}, "the ledger counts slices of devices"},
+
+	// What drives the cores.
+	{"gateway", []string{"batcher/runner", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
+	{"batcher/runner", []string{"batcher", generated}, "owns the route table; tells of demand through an interface"},
+	{"scheduler/executor", []string{"scheduler", "runtime/sandbox", "broker/client", "broker/lease", "broker/device", "store"}, "carries decisions out through interfaces; the lease nouns come with the broker's client"},
+
+	// Where instances live.
+	{"runtime/sandbox", []string{"broker/lease", "store"}, "an interface and its lifecycle, no implementation"},
+	{"runtime/sandbox/sandboxtest", []string{"runtime/sandbox"}, "the conformance suite sees the interface alone"},
+	{"runtime/sandbox/containerd", []string{"runtime/sandbox", "runtime/inject"}, "one implementation does not know the other"},
+	{"runtime/sandbox/process", []string{"runtime/sandbox", "runtime/inject"}, "one implementation does not know the other"},
+	{"runtime/inject", []string{"broker/lease"}, "needs the token of a lease, nothing of the broker"},
+	{"runtime/image", nil, "builds and imports images of any program"},
+
+	// The pool, the daemon's side.
+	{"broker/client", []string{"broker/lease", "broker/device", generated}, "speaks to the broker over its API alone, so that it may be on another machine"},
+	{"broker/session", []string{"broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "greets shims and hands them over; never touches a driver"},
+	{"broker/handover", []string{"broker/lease", "broker/device"}, "the messages between daemon and worker; both import it"},
+	{"broker/server", []string{"broker/device", "broker/lease", "broker/session", generated}, "the broker's API over the ledger"},
+
+	// The pool, the worker's side.
+	{"broker/device/opencl", []string{"broker/device"}, "lists devices through the driver"},
+	{"broker/worker", []string{"broker/dispatch", "broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "the life of one worker process"},
+	{"broker/dispatch", []string{"vdev/wire"}, "calls the driver; distrusts every frame"},
+
+	// The virtual device.
+	{"vdev/gen", []string{"vdev/spec"}, "description in, sources out"},
+
+	{"store/storetest", []string{"store"}, "the conformance suite sees the interfaces alone"},
+	{"store/bolt", []string{"store"}, "one engine"},
+	{"examples/...", []string{"function", "examples/...", generated}, "what a tenant may write: they see what a tenant sees"},
+
+	// Programs wire concrete types together.
+	{"cmd/sluice", []string{
+		"batcher/...", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
+		"scheduler/...", "store/...", generated,
+	}, "one place wires everything but the worker's side, which would bring a driver in"},
+	{"cmd/sluice-worker", []string{"broker/worker", "broker/device/opencl"}, "the only program that loads a driver"},
+	{"cmd/sluice-bench", []string{"broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
+}
+
+// neverInDaemon may not be reached from cmd/sluice by any way: a driver that hangs or crashes must not stop the daemon.
+var neverInDaemon = []string{"broker/worker", "broker/dispatch", "broker/device/opencl", "broker/device/nvml"}
+
+const module = "sluice"
+
+func TestImportsFollowLayers(t *testing.T) {
+	matched := make(map[string]bool)
+	for _, pkg := range listPackages(t, "./...") {
+		name, inside := strings.CutPrefix(pkg.ImportPath, module+"/")
+		if !inside {
+			continue // the root holds this test only
+		}
+		row := layerOf(name)
+		if row == nil {
+			t.Errorf("package %s has no row in layers: give it one, with its reason", name)
+			continue
+		}
+		matched[row.pkg] = true
+		for _, imported := range pkg.Imports {
+			of, ours := strings.CutPrefix(imported, module+"/")
+			if ours && !slices.ContainsFunc(row.mayImport, func(pattern string) bool { return covers(pattern, of) }) {
+				t.Errorf("%s imports %s, which its row does not allow (%s)", name, of, row.why)
+			}
+		}
+	}
+	for _, row := range layers {
+		if !matched[row.pkg] {
+			t.Errorf("layers names %s, which is no package any more: remove or rename the row", row.pkg)
+		}
+	}
+}
+
+func TestDaemonReachesNoDriver(t *testing.T) {
+	exist := make(map[string]bool)
+	for _, pkg := range listPackages(t, "./...") {
+		exist[pkg.ImportPath] = true
+	}
+	if !exist[module+"/broker/worker"] || !exist[module+"/broker/dispatch"] {
+		t.Error("broker/worker or broker/dispatch is gone: this test guards nothing until it names what took their place")
+	}
+	for _, pkg := range listPackages(t, "-deps", "./cmd/sluice") {
+		name := strings.TrimPrefix(pkg.ImportPath, module+"/")
+		if slices.Contains(neverInDaemon, name) {
+			t.Errorf("cmd/sluice reaches %s: it would load a driver into the daemon", name)
+		}
+		if pkg.ImportPath == "C" || len(pkg.CgoFiles) > 0 {
+			t.Errorf("cmd/sluice reaches %s, which needs cgo", name)
+		}
+	}
+	build := exec.Command("go", "build", "-o", os.DevNull, "./cmd/sluice")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Errorf("cmd/sluice does not build without cgo: %v\n%s", err, out)
+	}
+}
+
+// layerOf finds the row of a package: the exact one before one that covers it.
+func layerOf(name string) *layer {
+	var covering *layer
+	for i := range layers {
+		if layers[i].pkg == name {
+			return &layers[i]
+		}
+		if covers(layers[i].pkg, name) {
+			covering = &layers[i]
+		}
+	}
+	return covering
+}
+
+func covers(pattern, name string) bool {
+	prefix, below := strings.CutSuffix(pattern, "/...")
+	return name == prefix || below && strings.HasPrefix(name, prefix+"/")
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	CgoFiles   []string
+}
+
+// listPackages asks `go list` without cgo for the daemon's dependencies and with it for everything else.
+func listPackages(t *testing.T, arguments ...string) []listed {
+	t.Helper()
+	cgo := "CGO_ENABLED=1"
+	if slices.Contains(arguments, "-deps") {
+		cgo = "CGO_ENABLED=0"
+	}
+	list := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,CgoFiles"}, arguments...)...)
+	list.Env = append(os.Environ(), cgo)
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", path.Base(list.Path), err)
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var one listed
+		if err := decoder.Decode(&one); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatalf("reading go list's answer: %v", err)
+		}
+		packages = append(packages, one)
+	}
+}
