@@ -1,0 +1,246 @@
+package lease
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/broker/device"
+)
+
+// Ledger knows the capacity of the pool's Devices and who holds what. It is a pure core: no clock, no goroutine, no
+// I/O; the caller gives the time and the ids, and serialises the calls.
+//
+// A Lease ends in two steps. Expire and End take it from its holder: its token opens nothing any more. Its Slices stay
+// counted until Free, which the caller calls when the worker's process is gone, because only then is the device's
+// memory really free.
+type Ledger struct {
+	devices []device.Device // in the order of preference for requests that name no device
+	used    map[string]usage
+	entries map[string]*entry
+}
+
+type usage struct {
+	memoryBytes  uint64
+	computeMilli int
+}
+
+type entry struct {
+	lease Lease
+	ended bool
+}
+
+// NewLedger makes a Ledger over a pool of devices. Devices that fail Validate or repeat an id are an error.
+func NewLedger(devices []device.Device) (*Ledger, error) {
+	l := &Ledger{used: map[string]usage{}, entries: map[string]*entry{}}
+	for _, d := range devices {
+		if err := d.Validate(); err != nil {
+			return nil, fmt.Errorf("making a ledger: %w", err)
+		}
+		if _, taken := l.used[d.ID]; taken {
+			return nil, fmt.Errorf("making a ledger: %w: device id %s twice", ErrInvalid, d.ID)
+		}
+		l.used[d.ID] = usage{}
+		l.devices = append(l.devices, d)
+	}
+	return l, nil
+}
+
+// Devices lists the pool.
+func (l *Ledger) Devices() []device.Device { return slices.Clone(l.devices) }
+
+// Device finds a Device of the pool.
+func (l *Ledger) Device(id string) (device.Device, bool) {
+	i := slices.IndexFunc(l.devices, func(d device.Device) bool { return d.ID == id })
+	if i < 0 {
+		return device.Device{}, false
+	}
+	return l.devices[i], true
+}
+
+// Available says what is left of a Device: bytes of memory, thousandths of compute.
+func (l *Ledger) Available(deviceID string) (memoryBytes uint64, computeMilli int) {
+	d, ok := l.Device(deviceID)
+	if !ok {
+		return 0, 0
+	}
+	u := l.used[deviceID]
+	return d.MemoryBytes - u.memoryBytes, device.ComputeWhole - u.computeMilli
+}
+
+// Grant makes a Lease under a new id and token, taking every Slice of the request or none. A Slice that names no device
+// goes to the first one that fits. Errors wrap ErrInvalid, ErrExists or ErrNoCapacity.
+func (l *Ledger) Grant(now time.Time, id, token string, r Request) (Lease, error) {
+	if err := r.Validate(); err != nil {
+		return Lease{}, err
+	}
+	if id == "" || token == "" {
+		return Lease{}, fmt.Errorf("%w: a lease needs an id and a token", ErrInvalid)
+	}
+	if _, taken := l.entries[id]; taken {
+		return Lease{}, fmt.Errorf("%w: %s", ErrExists, id)
+	}
+	before := make(map[string]usage, len(l.used))
+	for deviceID, u := range l.used {
+		before[deviceID] = u
+	}
+	granted := make([]device.Slice, 0, len(r.Slices))
+	for i, s := range r.Slices {
+		s, err := l.take(s, r.API)
+		if err != nil {
+			l.used = before
+			return Lease{}, fmt.Errorf("slice %d: %w", i, err)
+		}
+		granted = append(granted, s)
+	}
+	e := &entry{lease: Lease{
+		ID: id, Tenant: r.Tenant, Holder: r.Holder, Slices: granted, Token: token,
+		GrantedAt: now, ExpiresAt: now.Add(r.Duration),
+	}}
+	l.entries[id] = e
+	return e.lease.clone(), nil
+}
+
+// take reserves one Slice and fills in its DeviceID and Keeper.
+func (l *Ledger) take(s device.Slice, api string) (device.Slice, error) {
+	if s.Keeper == "" {
+		s.Keeper = device.KeeperSoftware
+	}
+	var refusals []string
+	for _, d := range l.devices {
+		if s.DeviceID != "" && s.DeviceID != d.ID {
+			continue
+		}
+		if why := l.refusal(d, s, api); why != "" {
+			refusals = append(refusals, d.ID+": "+why)
+			continue
+		}
+		u := l.used[d.ID]
+		l.used[d.ID] = usage{u.memoryBytes + s.MemoryBytes, u.computeMilli + s.ComputeMilli}
+		s.DeviceID = d.ID
+		return s, nil
+	}
+	switch {
+	case len(refusals) > 0:
+		return s, fmt.Errorf("%w: %s", ErrNoCapacity, strings.Join(refusals, "; "))
+	case s.DeviceID != "":
+		return s, fmt.Errorf("%w: the pool has no device %q", ErrNoCapacity, s.DeviceID)
+	default:
+		return s, fmt.Errorf("%w: the pool has no devices", ErrNoCapacity)
+	}
+}
+
+// refusal says why a Device cannot give a Slice now; empty when it can.
+func (l *Ledger) refusal(d device.Device, s device.Slice, api string) string {
+	memoryBytes, computeMilli := l.Available(d.ID)
+	switch {
+	case api != "" && api != d.API:
+		return fmt.Sprintf("is programmed by %s, not %s", d.API, api)
+	case s.Keeper != device.KeeperSoftware:
+		return fmt.Sprintf("has no %s slices", s.Keeper)
+	case s.MemoryBytes > memoryBytes:
+		return fmt.Sprintf("memory: %d bytes asked, %d of %d free", s.MemoryBytes, memoryBytes, d.MemoryBytes)
+	case s.ComputeMilli > computeMilli:
+		return fmt.Sprintf("compute: %d thousandths asked, %d of %d free", s.ComputeMilli, computeMilli, device.ComputeWhole)
+	}
+	return ""
+}
+
+// Renew moves a Lease's expiry to now + duration. A Lease past its expiry cannot be renewed, even if Expire has not
+// seen it yet. Errors wrap ErrNotFound or ErrInvalid.
+func (l *Ledger) Renew(now time.Time, id string, duration time.Duration) (Lease, error) {
+	if err := validateDuration(duration); err != nil {
+		return Lease{}, err
+	}
+	e, ok := l.entries[id]
+	if !ok || e.ended || !now.Before(e.lease.ExpiresAt) {
+		return Lease{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	e.lease.ExpiresAt = now.Add(duration)
+	return e.lease.clone(), nil
+}
+
+// End takes a Lease from its holder; its Slices stay counted until Free. The error wraps ErrNotFound.
+func (l *Ledger) End(id string) (Lease, error) {
+	e, ok := l.entries[id]
+	if !ok || e.ended {
+		return Lease{}, fmt.Errorf("%w: %s", ErrNotFound, id)
+	}
+	e.ended = true
+	return e.lease.clone(), nil
+}
+
+// Expire ends every Lease whose time has come, and returns them ordered by expiry, then id.
+func (l *Ledger) Expire(now time.Time) []Lease {
+	var expired []Lease
+	for _, e := range l.entries {
+		if !e.ended && !now.Before(e.lease.ExpiresAt) {
+			e.ended = true
+			expired = append(expired, e.lease.clone())
+		}
+	}
+	slices.SortFunc(expired, func(a, b Lease) int {
+		if c := a.ExpiresAt.Compare(b.ExpiresAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return expired
+}
+
+// Free returns an ended Lease's Slices to the pool and forgets it. The error wraps ErrNotFound.
+func (l *Ledger) Free(id string) error {
+	e, ok := l.entries[id]
+	if !ok || !e.ended {
+		return fmt.Errorf("%w: %s (to free a lease, end it first)", ErrNotFound, id)
+	}
+	for _, s := range e.lease.Slices {
+		u := l.used[s.DeviceID]
+		l.used[s.DeviceID] = usage{u.memoryBytes - s.MemoryBytes, u.computeMilli - s.ComputeMilli}
+	}
+	delete(l.entries, id)
+	return nil
+}
+
+// NextExpiry is the earliest expiry of the Leases that have not ended.
+func (l *Ledger) NextExpiry() (at time.Time, ok bool) {
+	for _, e := range l.entries {
+		if !e.ended && (!ok || e.lease.ExpiresAt.Before(at)) {
+			at, ok = e.lease.ExpiresAt, true
+		}
+	}
+	return at, ok
+}
+
+// Leases lists what is granted and not ended, ordered by id.
+func (l *Ledger) Leases() []Lease {
+	var list []Lease
+	for _, e := range l.entries {
+		if !e.ended {
+			list = append(list, e.lease.clone())
+		}
+	}
+	slices.SortFunc(list, func(a, b Lease) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+// ByToken finds the Lease that a token opens at a time. Every Lease is compared, in constant time. The error wraps
+// ErrNotFound.
+func (l *Ledger) ByToken(now time.Time, token string) (Lease, error) {
+	var found *entry
+	for _, e := range l.entries {
+		if e.lease.TokenIs(token) && !e.ended && now.Before(e.lease.ExpiresAt) {
+			found = e
+		}
+	}
+	if found == nil {
+		return Lease{}, fmt.Errorf("%w: no lease has this token", ErrNotFound)
+	}
+	return found.lease.clone(), nil
+}
+
+func (l Lease) clone() Lease {
+	l.Slices = slices.Clone(l.Slices)
+	return l
+}
