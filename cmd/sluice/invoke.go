@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"sluice/proto/gen/inference"
+)
+
+const (
+	listenDefault         = "127.0.0.1:8001"
+	invokeTimeoutDefault  = time.Minute
+	messageBytesMax       = 64 << 20
+	keyEnvironment        = "SLUICE_KEY"
+	authorizationMetadata = "authorization"
+)
+
+type invokeFlags struct {
+	address string
+	file    string
+	key     string
+	version string
+	timeout time.Duration
+}
+
+func newInvokeCommand() *cobra.Command {
+	var flags invokeFlags
+	command := &cobra.Command{
+		Use:   "invoke FUNCTION [REQUEST]",
+		Short: "Send one request of JSON tensors to a function and print its answer as JSON",
+		Example: `  sluice invoke simple '{"inputs": [
+    {"name": "INPUT0", "datatype": "INT32", "shape": [1, 2], "data": [1, 2]},
+    {"name": "INPUT1", "datatype": "INT32", "shape": [1, 2], "data": [3, 4]}]}'
+  sluice invoke digits -f request.json`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, err := requestText(flags.file, args[1:], cmd)
+			if err != nil {
+				return err
+			}
+			request, err := parseInferRequest(text)
+			if err != nil {
+				return fmt.Errorf("the request: %w", err)
+			}
+			request.ModelName, request.ModelVersion = args[0], flags.version
+			response, err := infer(cmd.Context(), flags, request)
+			if err != nil {
+				return fmt.Errorf("invoking %s: %s", args[0], explain(err))
+			}
+			answer, err := formatInferResponse(response)
+			if err != nil {
+				return fmt.Errorf("the answer of %s: %w", args[0], err)
+			}
+			encoder := json.NewEncoder(cmd.OutOrStdout())
+			return encoder.Encode(answer)
+		},
+	}
+	set := command.Flags()
+	set.StringVar(&flags.address, "address", listenDefault, "where the gateway listens")
+	set.StringVarP(&flags.file, "file", "f", "", "a file with the JSON request; - for standard input")
+	set.StringVar(&flags.key, "key", os.Getenv(keyEnvironment), "the tenant's API key ("+keyEnvironment+")")
+	set.StringVar(&flags.version, "version", "", "the function's version; empty for the newest")
+	set.DurationVar(&flags.timeout, "timeout", invokeTimeoutDefault, "the request's deadline, a cold start included")
+	return command
+}
+
+func requestText(file string, args []string, cmd *cobra.Command) ([]byte, error) {
+	if (file == "") == (len(args) == 0) {
+		return nil, fmt.Errorf("give the request either as an argument or with --file")
+	}
+	if file == "" {
+		return []byte(args[0]), nil
+	}
+	return readFileOrStdin(file, cmd.InOrStdin())
+}
+
+func infer(ctx context.Context, flags invokeFlags, request *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
+	conn, err := grpc.NewClient(flags.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)))
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, flags.timeout)
+	defer cancel()
+	if flags.key != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, authorizationMetadata, "Bearer "+flags.key)
+	}
+	return inference.NewGRPCInferenceServiceClient(conn).ModelInfer(ctx, request)
+}

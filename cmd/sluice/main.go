@@ -1,0 +1,79 @@
+// Command sluice is the daemon of one machine (`sluice serve`) and the command line that speaks to it. It never loads a
+// vendor's driver: sluice-worker does.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	stateFolderDefault = "/var/lib/sluice"
+	socketName         = "sluice.sock"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newRootCommand().ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	var exit exitError
+	if errors.As(err, &exit) {
+		os.Exit(exit.code)
+	}
+	fmt.Fprintln(os.Stderr, "sluice:", explain(err))
+	os.Exit(1)
+}
+
+// globals are the flags that every command knows.
+type globals struct {
+	stateFolder string
+	tenant      string
+}
+
+func (g *globals) socket() string { return filepath.Join(g.stateFolder, socketName) }
+
+func newRootCommand() *cobra.Command {
+	var g globals
+	root := &cobra.Command{
+		Use:           "sluice",
+		Short:         "Serverless functions on leased slices of accelerators",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	state := os.Getenv("SLUICE_STATE")
+	if state == "" {
+		state = stateFolderDefault
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&g.stateFolder, "state", state, "the daemon's state folder (SLUICE_STATE)")
+	flags.StringVar(&g.tenant, "tenant", "", "whose functions and leases; empty for the default tenant")
+	root.AddCommand(
+		newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
+		newInstancesCommand(&g), newLogsCommand(&g), newTenantsCommand(&g),
+	)
+	return root
+}
+
+// exitError ends the command with a program's exit code and no message of ours.
+type exitError struct{ code int }
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// explain takes the wrapping of gRPC off an error: people read the message, not the transport's.
+func explain(err error) string {
+	if s, ok := status.FromError(err); ok {
+		return s.Message()
+	}
+	return err.Error()
+}
