@@ -5,7 +5,10 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"regexp"
 )
 
 // Limits of a record.
@@ -64,4 +67,35 @@ type Registry interface {
 
 	// Close ends all watches; later calls give ErrClosed.
 	Close() error
+}
+
+var kindPattern = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+
+// CheckKind reports whether a kind keeps to its form, for implementations; the error wraps ErrInvalid.
+func CheckKind(kind Kind) error {
+	if !kindPattern.MatchString(string(kind)) {
+		return fmt.Errorf("%w: kind: %q is not 1 to 63 of a-z, 0-9, '_'", ErrInvalid, clip(string(kind)))
+	}
+	return nil
+}
+
+// CheckRecord reports whether a record's kind and name keep to the limits, for implementations; the error
+// wraps ErrInvalid.
+func CheckRecord(kind Kind, name string) error {
+	if name == "" || len(name) > MaxRecordNameBytes {
+		return fmt.Errorf("%w: name: %d bytes, must be 1 to %d", ErrInvalid, len(name), MaxRecordNameBytes)
+	}
+	return CheckKind(kind)
+}
+
+// CheckValue reports whether a value is JSON within the limits, for implementations; the error wraps
+// ErrInvalid.
+func CheckValue(value []byte) error {
+	if len(value) > MaxRecordValueBytes {
+		return fmt.Errorf("%w: value: %d bytes are over the limit of %d", ErrInvalid, len(value), MaxRecordValueBytes)
+	}
+	if !json.Valid(value) {
+		return fmt.Errorf("%w: value: not JSON", ErrInvalid)
+	}
+	return nil
 }

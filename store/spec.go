@@ -8,6 +8,9 @@ const (
 	FunctionKind       = "Function"
 )
 
+// DeviceAPIOpenCL is the API of a device that a function may ask for.
+const DeviceAPIOpenCL = "opencl"
+
 // Limits of function.yaml, checked by ParseFunction.
 const (
 	MaxFunctionYAMLBytes = 64 << 10
@@ -38,7 +41,6 @@ const (
 const (
 	DefaultCPUMilli      = 500
 	DefaultMemoryBytes   = 256 << 20
-	DefaultComputeMilli  = 100
 	DefaultBatchPolicy   = "window"
 	DefaultBatchSize     = 1
 	DefaultScaleMax      = 1
@@ -71,9 +73,9 @@ type Resources struct {
 
 // DeviceRequest is the Slice of a device that one Instance gets.
 type DeviceRequest struct {
-	API          string `json:"api"` // "opencl"
+	API          string `json:"api"` // DeviceAPIOpenCL
 	MemoryBytes  uint64 `json:"memory_bytes"`
-	ComputeMilli int    `json:"compute_milli"` // thousandths of the device
+	ComputeMilli int    `json:"compute_milli"` // thousandths of the device; 0 reserves none
 }
 
 // Batch is how requests are joined.
