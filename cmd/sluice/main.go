@@ -60,7 +60,8 @@ func newRootCommand() *cobra.Command {
 	flags.StringVar(&g.tenant, "tenant", "", "whose functions and leases; empty for the default tenant")
 	root.AddCommand(
 		newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
-		newInstancesCommand(&g), newLogsCommand(&g), newTenantsCommand(&g),
+		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
+		newTenantsCommand(&g),
 	)
 	return root
 }

@@ -44,6 +44,9 @@ var ErrLibrary = errors.New("shim library is not usable")
 // Folder is the part of the daemon's state folder that reaches into sandboxes.
 type Folder struct{ state string }
 
+// At is the inject folder below state that a daemon has installed there.
+func At(state string) Folder { return Folder{state} }
+
 // Install writes the inject folder below state, an absolute path: a copy of the shim and the vendor files that name it.
 // Every file is replaced atomically, so programs that start meanwhile see the old one or the new one.
 func Install(state, library string) (Folder, error) {
