@@ -80,6 +80,9 @@ func (c *Client) Leases(ctx context.Context) ([]lease.Lease, error) {
 
 // Grant makes a Lease whose worker is ready. Errors wrap ErrNoCapacity, ErrInvalid or ErrUnavailable.
 func (c *Client) Grant(ctx context.Context, request lease.Request) (lease.Lease, error) {
+	if err := request.Validate(); err != nil {
+		return lease.Lease{}, fmt.Errorf("asking for a lease: %w", err)
+	}
 	r, err := c.broker.Grant(ctx, &pb.GrantRequest{
 		Tenant: request.Tenant, Holder: request.Holder, Api: request.API,
 		Slices: slicesToProto(request.Slices), DurationMs: request.Duration.Milliseconds(),
@@ -141,24 +144,28 @@ func (w *Watcher) Next() (lease.Event, error) {
 	return lease.Event{Kind: lease.EventKind(r.GetKind()), Lease: leaseFromProto(r.GetLease()), Reason: r.GetReason()}, nil
 }
 
+// callError is a status from the daemon: its text, under one of this package's kinds.
+type callError struct {
+	message string
+	kind    error
+}
+
+func (e callError) Error() string { return e.message }
+func (e callError) Unwrap() error { return e.kind }
+
 // kind gives an error of a call its sentinel.
 func kind(err error) error {
-	message := status.Convert(err).Message()
-	switch status.Code(err) {
-	case codes.ResourceExhausted:
-		return fmt.Errorf("%w: %s", ErrNoCapacity, message)
-	case codes.NotFound:
-		return fmt.Errorf("%w: %s", ErrNotFound, message)
-	case codes.InvalidArgument:
-		return fmt.Errorf("%w: %s", ErrInvalid, message)
-	case codes.Unavailable:
-		return fmt.Errorf("%w: %s", ErrUnavailable, message)
-	case codes.Aborted:
-		return fmt.Errorf("%w: %s", ErrBehind, message)
-	case codes.Canceled:
-		return fmt.Errorf("%w: %s", context.Canceled, message)
-	case codes.DeadlineExceeded:
-		return fmt.Errorf("%w: %s", context.DeadlineExceeded, message)
+	kinds := map[codes.Code]error{
+		codes.ResourceExhausted: ErrNoCapacity,
+		codes.NotFound:          ErrNotFound,
+		codes.InvalidArgument:   ErrInvalid,
+		codes.Unavailable:       ErrUnavailable,
+		codes.Aborted:           ErrBehind,
+		codes.Canceled:          context.Canceled,
+		codes.DeadlineExceeded:  context.DeadlineExceeded,
+	}
+	if sentinel, known := kinds[status.Code(err)]; known {
+		return callError{status.Convert(err).Message(), sentinel}
 	}
 	return err
 }
