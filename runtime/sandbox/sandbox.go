@@ -26,7 +26,7 @@ var (
 // Sandbox makes Instances and finds those that were made before.
 type Sandbox interface {
 	// Create prepares an Instance up to the moment before its program runs, so that Start is quick.
-	// When it fails nothing is left behind.
+	// When it fails nothing is left behind. A program that cannot be run fails here or at Start with ErrProgram.
 	Create(ctx context.Context, spec Spec) (Instance, error)
 
 	// List returns every Instance that exists, in any state, in the order of their ids: also those that
@@ -66,7 +66,7 @@ type Instance interface {
 	Delete(ctx context.Context) error
 
 	// Target is the gRPC target of the function: `unix:///path`, or, where the function listens on a port
-	// of its own network namespace, `passthrough:///<id>`, which needs Dial as the connection's dialer.
+	// of its own network namespace, `passthrough:///...`, which needs Dial as the connection's dialer.
 	Target() string
 
 	// Dial connects to the function. It fails at once when nothing listens there yet.

@@ -82,6 +82,16 @@ func (s Spec) Identity() Identity {
 	return identity
 }
 
+// InstanceEnv returns the variables by which a program learns what it is and, where it has no Port, where to serve.
+// functionDir is the function folder as the program sees it.
+func (s Spec) InstanceEnv(functionDir string) map[string]string {
+	env := map[string]string{EnvFunction: s.Function, EnvVersion: s.Version, EnvInstance: s.ID}
+	if s.Port == 0 {
+		env[EnvSocket] = filepath.Join(functionDir, SocketName)
+	}
+	return env
+}
+
 // Validate checks all that does not depend on the kind of Sandbox; the error wraps ErrInvalid.
 func (s Spec) Validate() error {
 	if len(s.ID) > IDBytesMax || !idPattern.MatchString(s.ID) {
