@@ -18,6 +18,8 @@ type document struct {
 	errors []error
 }
 
+const mappingNeeded = "must be a mapping (name: value, one a line)"
+
 // field reads one value of a mapping into wherever it belongs.
 type field func(node *yaml.Node, path string)
 
@@ -65,8 +67,12 @@ func checkNode(node *yaml.Node, depth int) error {
 }
 
 // mapping hands each value of a mapping to its field; a field that is not listed or comes twice is an error.
-// It returns which fields were given.
+// It returns which fields were given, nil if node is no mapping.
 func (d *document) mapping(node *yaml.Node, path string, fields map[string]field) map[string]bool {
+	if node.Kind != yaml.MappingNode {
+		d.fail(node, orDocument(path), mappingNeeded)
+		return nil
+	}
 	given := make(map[string]bool)
 	d.entries(node, path, func(key string, keyNode, value *yaml.Node) {
 		read, known := fields[key]
@@ -83,7 +89,7 @@ func (d *document) mapping(node *yaml.Node, path string, fields map[string]field
 
 func (d *document) entries(node *yaml.Node, path string, each func(key string, keyNode, value *yaml.Node)) {
 	if node.Kind != yaml.MappingNode {
-		d.fail(node, orDocument(path), "must be a mapping (fields, one a line)")
+		d.fail(node, orDocument(path), mappingNeeded)
 		return
 	}
 	seen := make(map[string]bool)

@@ -9,7 +9,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-var envNamePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var (
+	envNamePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	imagePattern   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$`)
+)
 
 // ParseFunction reads a function.yaml, checks it and fills in defaults. Unknown
 // fields, anchors, tags and further documents are refused. The error wraps ErrInvalid and lists everything
@@ -27,6 +30,9 @@ func ParseFunction(text []byte) (FunctionSpec, error) {
 	}
 	var d document
 	given := d.mapping(root, "", d.functionFields(&spec))
+	if given == nil {
+		return FunctionSpec{}, errors.Join(d.errors...)
+	}
 	if spec.Scale.Max < 0 {
 		spec.Scale.Max = max(DefaultScaleMax, spec.Scale.Min)
 	}
@@ -52,7 +58,7 @@ func (d *document) functionFields(spec *FunctionSpec) map[string]field {
 		"apiVersion": d.exactly(FunctionAPIVersion),
 		"kind":       d.exactly(FunctionKind),
 		"name":       func(node *yaml.Node, path string) { d.name(&spec.Name, node, path) },
-		"image":      d.textInto(&spec.Image, MaxImageBytes),
+		"image":      func(node *yaml.Node, path string) { d.image(&spec.Image, node, path) },
 		"command":    func(node *yaml.Node, path string) { d.command(&spec.Command, node, path) },
 		"env":        func(node *yaml.Node, path string) { d.env(&spec.Env, node, path) },
 		"port":       d.number(&spec.Port, 0, 65535),
@@ -62,7 +68,7 @@ func (d *document) functionFields(spec *FunctionSpec) map[string]field {
 		}),
 		"device": func(node *yaml.Node, path string) { d.device(&spec.Device, node, path) },
 		"batch": d.section(map[string]field{
-			"policy":      d.oneOf(&spec.Batch.Policy, DefaultBatchPolicy),
+			"policy":      d.oneOf(&spec.Batch.Policy, BatchWindow, BatchNone),
 			"max_size":    d.number(&spec.Batch.MaxSize, 1, MaxBatchSize),
 			"max_wait_ms": d.duration(&spec.Batch.MaxWait, time.Millisecond, 0, MaxBatchWait),
 		}),
@@ -90,6 +96,13 @@ func (d *document) name(target *string, node *yaml.Node, path string) {
 		return
 	}
 	*target = text
+}
+
+func (d *document) image(target *string, node *yaml.Node, path string) {
+	*target = d.text(node, path, MaxImageBytes)
+	if *target != "" && !imagePattern.MatchString(*target) {
+		d.fail(node, path, "%q is not the name of an image (letters, digits and . _ / : @ -)", clip(*target))
+	}
 }
 
 func (d *document) command(target *[]string, node *yaml.Node, path string) {
@@ -137,7 +150,7 @@ func (d *document) device(target **DeviceRequest, node *yaml.Node, path string) 
 		"compute": d.number(&request.ComputeMilli, 0, MaxComputeMilli),
 	})
 	for _, name := range []string{"api", "memory"} {
-		if !given[name] {
+		if given != nil && !given[name] {
 			d.fail(node, join(path, name), "is needed")
 		}
 	}

@@ -25,10 +25,6 @@ func (d *document) text(node *yaml.Node, path string, limit int) string {
 	return ""
 }
 
-func (d *document) textInto(target *string, limit int) field {
-	return func(node *yaml.Node, path string) { *target = d.text(node, path, limit) }
-}
-
 func (d *document) exactly(wanted string) field {
 	return func(node *yaml.Node, path string) {
 		if node.Kind != yaml.ScalarNode || node.Value != wanted {

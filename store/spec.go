@@ -11,12 +11,18 @@ const (
 // DeviceAPIOpenCL is the API of a device that a function may ask for.
 const DeviceAPIOpenCL = "opencl"
 
+// Policies by which requests are joined.
+const (
+	BatchWindow = "window" // until a batch is full or one of its requests has waited max_wait_ms
+	BatchNone   = "none"   // each request alone
+)
+
 // Limits of function.yaml, checked by ParseFunction.
 const (
 	MaxFunctionYAMLBytes = 64 << 10
 	maxYAMLDepth         = 8
 
-	MaxImageBytes       = 512
+	MaxImageBytes       = 255
 	MaxCommandArguments = 64
 	MaxArgumentBytes    = 4096
 	MaxEnvEntries       = 128
@@ -41,7 +47,7 @@ const (
 const (
 	DefaultCPUMilli      = 500
 	DefaultMemoryBytes   = 256 << 20
-	DefaultBatchPolicy   = "window"
+	DefaultBatchPolicy   = BatchWindow
 	DefaultBatchSize     = 1
 	DefaultScaleMax      = 1
 	DefaultScaleIdle     = 60 * time.Second
@@ -80,7 +86,7 @@ type DeviceRequest struct {
 
 // Batch is how requests are joined.
 type Batch struct {
-	Policy  string        `json:"policy"`
+	Policy  string        `json:"policy"`      // BatchWindow or BatchNone
 	MaxSize int           `json:"max_size"`    // rows of the first dimension; 1: no joining
 	MaxWait time.Duration `json:"max_wait_ns"` // for the first request of a batch
 }
