@@ -35,17 +35,20 @@ var layers = []layer{
 
 	// Pure cores: events and a clock value in, decisions out.
 	{"batcher", nil, "knows no tenant, no transport, no tensor"},
+	{"batcher/tensor", []string{generated}, "pure too: checks, encodes and splits a tensor's bytes, as gateway and runner both need it"},
 	{"scheduler", []string{"broker/device", "store"}, "decides over nouns, reaches nobody"},
 	{"broker/lease", []string{"broker/device"}, "the ledger counts slices of devices"},
 
 	// What drives the cores.
-	{"gateway", []string{"batcher/runner", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
-	{"batcher/runner", []string{"batcher", generated}, "owns the route table; tells of demand through an interface"},
+	{"gateway", []string{"batcher/runner", "batcher/tensor", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
+	{"batcher/runner", []string{"batcher", "batcher/tensor", generated}, "owns the route table; tells of demand through an interface"},
 	{"scheduler/executor", []string{"scheduler", "runtime/sandbox", "broker/client", "broker/lease", "broker/device", "store"}, "carries decisions out through interfaces; the lease nouns come with the broker's client"},
 
 	// Where instances live.
 	{"runtime/sandbox", []string{"broker/lease", "store"}, "an interface and its lifecycle, no implementation"},
-	{"runtime/sandbox/sandboxtest", []string{"runtime/sandbox"}, "the conformance suite sees the interface alone"},
+	{"runtime/sandbox/sandboxtest", []string{"runtime/sandbox", "runtime/sandbox/sandboxtest/report", "broker/lease"}, "the conformance suite sees the interface and its nouns"},
+	{"runtime/sandbox/sandboxtest/probe", []string{"runtime/sandbox/sandboxtest/report"}, "the program that the suite runs inside"},
+	{"runtime/sandbox/sandboxtest/report", nil, "what the probe tells the suite"},
 	{"runtime/sandbox/containerd", []string{"runtime/sandbox", "runtime/inject"}, "one implementation does not know the other"},
 	{"runtime/sandbox/process", []string{"runtime/sandbox", "runtime/inject"}, "one implementation does not know the other"},
 	{"runtime/inject", []string{"broker/lease"}, "needs the token of a lease, nothing of the broker"},
@@ -63,11 +66,13 @@ var layers = []layer{
 	{"broker/dispatch", []string{"vdev/wire"}, "calls the driver; distrusts every frame"},
 
 	// The virtual device.
-	{"vdev/gen", []string{"vdev/spec"}, "description in, sources out"},
+	{"vdev/gen", []string{"vdev/spec", "vdev/wire"}, "description and layout in, sources out"},
 
 	{"store/storetest", []string{"store"}, "the conformance suite sees the interfaces alone"},
 	{"store/bolt", []string{"store"}, "one engine"},
 	{"examples/...", []string{"function", "examples/...", generated}, "what a tenant may write: they see what a tenant sees"},
+
+	{"test/e2e", []string{generated}, "runs the built programs from outside"},
 
 	// Programs wire concrete types together.
 	{"cmd/sluice", []string{
