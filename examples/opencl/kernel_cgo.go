@@ -89,17 +89,18 @@ func (k *Kernel) SetArguments(arguments ...any) error {
 	return nil
 }
 
-// Run enqueues the kernel over as many work items as the sizes' product, one to three
-// of them, with the arguments that are set now. The driver chooses the work-group's size.
-func (c *Context) Run(kernel *Kernel, sizes ...int) error {
-	if len(sizes) < 1 || len(sizes) > 3 {
-		return fmt.Errorf("run a kernel in %d dimensions, want 1 to 3", len(sizes))
+// Run enqueues the kernel with the arguments that are set now, over global work items in
+// one to three dimensions, in work-groups of group. Many drivers compile a kernel anew
+// for each new size of its groups: a program of many global sizes should keep one.
+func (c *Context) Run(kernel *Kernel, global, group []int) error {
+	if len(global) < 1 || len(global) > 3 || len(group) != len(global) {
+		return fmt.Errorf("run a kernel over %v in groups of %v, want 1 to 3 dimensions", global, group)
 	}
-	var global [3]C.size_t
-	for i, size := range sizes {
-		global[i] = C.size_t(size)
+	var globalSizes, groupSizes [3]C.size_t
+	for i := range global {
+		globalSizes[i], groupSizes[i] = C.size_t(global[i]), C.size_t(group[i])
 	}
-	return check("clEnqueueNDRangeKernel", C.clEnqueueNDRangeKernel(c.queue, kernel.kernel, C.cl_uint(len(sizes)), nil, &global[0], nil, 0, nil, nil))
+	return check("clEnqueueNDRangeKernel", C.clEnqueueNDRangeKernel(c.queue, kernel.kernel, C.cl_uint(len(global)), nil, &globalSizes[0], &groupSizes[0], 0, nil, nil))
 }
 
 // Release gives the kernel back.

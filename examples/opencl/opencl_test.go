@@ -38,7 +38,7 @@ func TestKernelOverABuffer(t *testing.T) {
 	if err := errors.Join(
 		context.Write(buffer, []byte{1, 2, 3, 255}),
 		kernel.SetArguments(buffer, int32(2)),
-		context.Run(kernel, 3),
+		context.Run(kernel, []int{3}, []int{1}),
 		context.Finish(),
 		context.Read(buffer, got),
 	); err != nil {
