@@ -252,6 +252,26 @@ func (s *simulation) settle() {
 	if next, due := s.core.Next(); due {
 		s.t.Fatalf("a tick is due at %s with nothing to do", next)
 	}
+	s.fillAll()
+}
+
+// fillAll starts an Instance as large as the node: it has room if everything was given back.
+func (s *simulation) fillAll() {
+	spec := store.FunctionSpec{
+		Name: "whole", Resources: store.Resources{CPUMilli: s.node.CPUMilli, MemoryBytes: s.node.MemoryBytes},
+		Scale: store.Scale{Min: 1, Max: 1},
+	}
+	if len(s.node.Devices) > 0 {
+		spec.Device = &store.DeviceRequest{
+			API: device.APIOpenCL, MemoryBytes: s.node.Devices[0].MemoryBytes, ComputeMilli: device.ComputeWhole,
+		}
+	}
+	version := store.Version{Tenant: "t", Function: "whole", Number: "1", Spec: spec}
+	s.functions[scheduler.KeyOf(version)] = &simulatedFunction{version: version}
+	s.step(scheduler.Deployed{Version: version})
+	if len(s.instances) != 1 {
+		s.t.Fatalf("an empty node has no room for one Instance of its size: %+v", s.core.Status())
+	}
 }
 
 // runDown carries out everything, without failures, until no Instance is on its way and no tick is due.
