@@ -98,7 +98,7 @@ deploy() {
   if [[ $sandbox == containerd ]]; then
     "$sluice" image build "$program" -t "$name:latest"
   else
-    sed -i -E "s|^image:.*|command: [\"$program/$name\"]|" "$yaml"
+    sed -i -E -e '/^image:/d' -e "s|^command:.*||" -e "\$acommand: [\"$program/$name\"]" "$yaml"
   fi
   "$sluice" deploy -f "$yaml"
 }
@@ -142,6 +142,7 @@ if [[ "$(id -u)" != 0 ]]; then
 fi
 port="$(free_port)"
 metrics_port="$(free_port)"
+go build -o build/bin/classify ./examples/digits/classify
 start_daemon
 
 title "The pool"
@@ -153,7 +154,7 @@ deploy digits
 "$sluice" functions
 
 title "Handwritten digits, classified over gRPC"
-build/examples/classify -address "127.0.0.1:$port" | tee "$folder/classify.out"
+build/bin/classify -address "127.0.0.1:$port" | tee "$folder/classify.out"
 grep -q '^accuracy: ' "$folder/classify.out" || fail "no accuracy was printed"
 
 title "Sums and differences"
@@ -165,6 +166,7 @@ title "Who has a driver"
 prove
 
 title "What it took"
+echo "calls forwarded to the device: $(metric sluice_forwarded_calls_total)"
 "$sluice" leases
 "$sluice" instances
 
@@ -173,7 +175,7 @@ wait_for 60 no_instances simple || fail "simple still has an instance"
 wait_for 60 no_instances digits || fail "digits still has an instance"
 echo "no instances, no leases held:"
 "$sluice" leases
-build/examples/classify -address "127.0.0.1:$port" >"$folder/again.out"
+build/bin/classify -address "127.0.0.1:$port" >"$folder/again.out"
 grep '^accuracy: ' "$folder/again.out"
 "$sluice" instances digits
 

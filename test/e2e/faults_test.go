@@ -1,0 +1,110 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// noticeBound is the longest that a program may wait for the error after its worker has died.
+const noticeBound = time.Second
+
+// A worker killed in the middle of a kernel costs its program an OpenCL error, soon, and its neighbour nothing.
+func TestKilledWorkerCostsOneProgramAnError(t *testing.T) {
+	spin := sluiceCommand(t, "run", "--memory", "64Mi", "--", python, "testdata/spin.py")
+	spin.Stderr = os.Stderr
+	lines := startAndScan(t, spin)
+	if !lines.Scan() || lines.Text() != "spinning" {
+		t.Fatalf("spin.py said %q", lines.Text())
+	}
+	neighbour := sluiceCommand(t, "run", "--memory", "64Mi", "--", python, "testdata/vector_add.py", "300")
+	neighbourLines := startAndScan(t, neighbour)
+
+	killed := time.Now()
+	killWorker(t, fmt.Sprintf("run:%d", spin.Process.Pid))
+	if !lines.Scan() {
+		t.Fatal("spin.py said nothing more")
+	}
+	var at float64
+	line := lines.Text()
+	if _, err := fmt.Sscanf(line, "error at %f:", &at); err != nil {
+		t.Fatalf("spin.py said %q, want an OpenCL error", line)
+	}
+	if took := time.UnixMicro(int64(at * 1e6)).Sub(killed); took > noticeBound {
+		t.Errorf("the error came after %s, must within %s", took, noticeBound)
+	}
+	if err := spin.Wait(); err != nil {
+		t.Errorf("spin.py: %v", err)
+	}
+	if !neighbourLines.Scan() || !strings.HasPrefix(neighbourLines.Text(), "right: 300") {
+		t.Errorf("the neighbour said %q", neighbourLines.Text())
+	}
+	if err := neighbour.Wait(); err != nil {
+		t.Errorf("the neighbour: %v", err)
+	}
+}
+
+// A function whose worker died answers the next request.
+func TestFunctionOutlivesItsWorker(t *testing.T) {
+	invokeSimple(t)
+	var instances []struct{ ID string }
+	if err := json.Unmarshal([]byte(sluice(t, "instances", "simple", "-o", "json")), &instances); err != nil || len(instances) != 1 {
+		t.Fatalf("instances of simple: %v, %v", instances, err)
+	}
+	killWorker(t, instances[0].ID)
+	invokeSimple(t)
+}
+
+// Allocations over the slice fail with the API's own error (OpenCL 3.0, clCreateBuffer), below it they succeed.
+func TestAllocationsOverTheSliceFail(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "allocate")
+	output(t, exec.Command("gcc", "-std=c11", "-Wall", "-Werror", "-o", program,
+		filepath.Join(running.root, "examples/programs/allocate.c"), "-lOpenCL"))
+	out := sluice(t, "run", "--memory", "64Mi", "--", program)
+	t.Log(out)
+	if !strings.Contains(out, "CL_MEM_OBJECT_ALLOCATION_FAILURE") {
+		t.Errorf("no CL_MEM_OBJECT_ALLOCATION_FAILURE in\n%s", out)
+	}
+}
+
+// killWorker kills the worker process of the lease that holder has.
+func killWorker(t *testing.T, holder string) {
+	t.Helper()
+	pid, err := workerOf(t, holder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatalf("killing worker %d: %v", pid, err)
+	}
+}
+
+// workerOf finds the process that has the lease's id in its name.
+func workerOf(t *testing.T, holder string) (int, error) {
+	t.Helper()
+	var leases []struct {
+		ID     string `json:"id"`
+		Holder string `json:"holder"`
+	}
+	if err := json.Unmarshal([]byte(sluice(t, "leases", "-o", "json")), &leases); err != nil {
+		return 0, err
+	}
+	for _, lease := range leases {
+		if lease.Holder != holder {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(running.state(), "workers", lease.ID, "pid"))
+		if err != nil {
+			return 0, err
+		}
+		return strconv.Atoi(strings.TrimSpace(string(text)))
+	}
+	return 0, fmt.Errorf("%s has no lease among %v", holder, leases)
+}

@@ -1,0 +1,196 @@
+// Package e2e runs the programs that `make build` made as an operator would: the real daemon with the real containerd and the
+// real OpenCL driver, and unmodified programs against it. It needs root.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// startBound is how long a daemon on a busy machine may take to answer.
+const startBound = time.Minute
+
+// system is one daemon with its containerd, for all tests of the package.
+type system struct {
+	root       string // of the repository
+	folder     string // everything that this run writes
+	address    string // of the gateway
+	metrics    string // address of /metrics
+	containerd string // socket
+	daemon     *exec.Cmd
+}
+
+var running system
+
+func TestMain(m *testing.M) {
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runTests(m *testing.M) (code int, err error) {
+	if os.Geteuid() != 0 {
+		return 1, errors.New("these tests run the real containerd, which needs root: run `make test` as root")
+	}
+	if running.root, err = filepath.Abs("../.."); err != nil {
+		return 1, err
+	}
+	if _, err := os.Stat(running.binary("sluice")); err != nil {
+		return 1, fmt.Errorf("the programs are not built: run `make build` (%w)", err)
+	}
+	// Short, for the sockets below it.
+	if running.folder, err = os.MkdirTemp("/tmp", "sluice-e2e-"); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(running.folder)) }()
+	if err := running.start(); err != nil {
+		return 1, errors.Join(err, running.stop())
+	}
+	defer func() { err = errors.Join(err, running.stop()) }()
+	if code = m.Run(); code != 0 {
+		running.printLog()
+	}
+	return code, nil
+}
+
+func (s *system) binary(name string) string { return filepath.Join(s.root, "build/bin", name) }
+func (s *system) state() string             { return filepath.Join(s.folder, "state") }
+
+// start brings up containerd and the daemon, and deploys the examples.
+func (s *system) start() error {
+	out, err := exec.Command(filepath.Join(s.root, "scripts/containerd.sh"), "start", filepath.Join(s.folder, "containerd")).Output()
+	if err != nil {
+		return fmt.Errorf("starting containerd: %w", explain(err))
+	}
+	s.containerd = strings.TrimSpace(string(out))
+	if s.address, err = freeAddress(); err != nil {
+		return err
+	}
+	if s.metrics, err = freeAddress(); err != nil {
+		return err
+	}
+	if err := s.startDaemon(); err != nil {
+		return err
+	}
+	for _, name := range []string{"simple", "digits"} {
+		program := filepath.Join(s.folder, name)
+		for _, step := range [][]string{
+			{filepath.Join(s.root, "scripts/example.sh"), name, program},
+			{s.binary("sluice"), "--state", s.state(), "image", "build", program, "-t", name + ":latest"},
+			{s.binary("sluice"), "--state", s.state(), "deploy", "-f", filepath.Join(s.root, "examples", name, "function.yaml")},
+		} {
+			if _, err := exec.Command(step[0], step[1:]...).Output(); err != nil {
+				return fmt.Errorf("%s: %w", strings.Join(step, " "), explain(err))
+			}
+		}
+	}
+	return nil
+}
+
+func (s *system) startDaemon() error {
+	log, err := os.OpenFile(filepath.Join(s.folder, "daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.daemon = exec.Command(s.binary("sluice"), "serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
+		"--sandbox", "containerd", "--containerd-address", s.containerd, "--containerd-namespace", "sluice-e2e")
+	s.daemon.Stdout, s.daemon.Stderr = log, log
+	if err := s.daemon.Start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startBound)
+	defer cancel()
+	conn, err := grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	response, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
+	if err != nil || response.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		s.printLog()
+		return fmt.Errorf("the daemon's health: %v, %w", response.GetStatus(), err)
+	}
+	return nil
+}
+
+// stop ends the daemon, then what it left running on purpose, then containerd.
+func (s *system) stop() error {
+	var errs []error
+	if s.daemon != nil && s.daemon.Process != nil {
+		for _, name := range []string{"simple", "digits"} {
+			_ = exec.Command(s.binary("sluice"), "--state", s.state(), "remove", name).Run() // a test may have removed it
+		}
+		errs = append(errs, s.daemon.Process.Signal(syscall.SIGTERM), s.daemon.Wait())
+	}
+	out, err := exec.Command(filepath.Join(s.root, "scripts/containerd.sh"), "stop", filepath.Join(s.folder, "containerd")).CombinedOutput()
+	if err != nil {
+		errs = append(errs, fmt.Errorf("stopping containerd: %w: %s", err, out))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *system) printLog() {
+	const tailBytes = 16 << 10
+	log, err := os.ReadFile(filepath.Join(s.folder, "daemon.log"))
+	if err != nil {
+		return
+	}
+	if len(log) > tailBytes {
+		log = log[len(log)-tailBytes:]
+	}
+	fmt.Fprintf(os.Stderr, "--- the daemon's log ends:\n%s", log)
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// explain adds what a program wrote to standard error.
+func explain(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+	}
+	return err
+}
+
+// sluice runs a command against the daemon and returns what it printed.
+func sluice(t *testing.T, arguments ...string) string {
+	t.Helper()
+	return output(t, sluiceCommand(t, arguments...))
+}
+
+func sluiceCommand(t *testing.T, arguments ...string) *exec.Cmd {
+	return exec.CommandContext(t.Context(), running.binary("sluice"), append([]string{"--state", running.state()}, arguments...)...)
+}
+
+func output(t *testing.T, command *exec.Cmd) string {
+	t.Helper()
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command.Args, " "), explain(err), out)
+	}
+	return string(out)
+}
