@@ -1,0 +1,162 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"sluice/batcher"
+	"sluice/proto/gen/inference"
+)
+
+// RequestIDHeader is the metadata that carries a request's id to the function, once per request of the Batch.
+const RequestIDHeader = "sluice-request-id"
+
+// maxRequestIDBytes bounds the ids that go with a Batch: servers refuse metadata of more than 8 KiB. Those beyond it
+// are left out.
+const maxRequestIDBytes = 4096
+
+// batch is a Batch on its way, with the endpoint that runs it.
+type batch struct {
+	batcher.Batch
+	calls      []*call
+	endpoint   *endpoint
+	dispatched int64
+	ctx        context.Context
+	cancel     context.CancelFunc
+	// present counts callers that still wait. Its lane's lock guards it.
+	present int
+}
+
+// dispatch takes the calls of a Batch out of the queue and gives them a slot of the endpoint that has most. Its context
+// is that of its first caller, until detach.
+func (l *lane) dispatch(formed batcher.Batch, now int64) *batch {
+	b := &batch{Batch: formed, calls: make([]*call, len(formed.Requests)), dispatched: now, present: len(formed.Requests)}
+	for i, id := range formed.Requests {
+		b.calls[i] = l.take(id)
+		b.calls[i].batch = b
+	}
+	for _, e := range l.endpoints {
+		if b.endpoint == nil || e.free() > b.endpoint.free() {
+			b.endpoint = e
+		}
+	}
+	b.endpoint.busy++
+	b.endpoint.users++
+	l.inFlight += len(b.calls)
+	b.ctx, b.cancel = b.calls[0].ctx, func() {}
+	return b
+}
+
+// outgoing is the metadata that goes with a batch.
+func (b *batch) outgoing() metadata.MD {
+	ids := make([]string, 0, len(b.calls))
+	length := 0
+	for _, c := range b.calls {
+		id := c.request.GetId()
+		if length += len(id); id != "" && length <= maxRequestIDBytes {
+			ids = append(ids, id)
+		}
+	}
+	return metadata.MD{RequestIDHeader: ids}
+}
+
+// detach gives a batch a context that does not end with one of its callers but with the last of them, or when the
+// last of their deadlines passes.
+func (b *batch) detach(parent context.Context) {
+	var last time.Time
+	for _, c := range b.calls {
+		if deadline, _ := c.ctx.Deadline(); deadline.After(last) {
+			last = deadline
+		}
+	}
+	b.ctx, b.cancel = context.WithDeadline(parent, last)
+}
+
+// leave notes that a caller is gone; with the last one the function's work is in vain.
+func (b *batch) leave() {
+	if b.present--; b.present == 0 {
+		b.cancel()
+	}
+}
+
+// run sends a batch to its function, frees its slot and answers its callers.
+func (l *lane) run(b *batch) {
+	defer b.cancel()
+	begun := time.Now()
+	members := make([]*inference.ModelInferRequest, len(b.calls))
+	rows := make([]int, len(b.calls))
+	for i, c := range b.calls {
+		members[i], rows[i] = c.request, c.Size
+	}
+	request := join(l.key.Function, members)
+	sent := time.Now()
+	var server peer.Peer
+	response, err := b.endpoint.client.ModelInfer(metadata.NewOutgoingContext(b.ctx, b.outgoing()), request, grpc.Peer(&server))
+	received := time.Now()
+
+	gone := lost(b.ctx, err)
+	// Without a peer no stream was ever opened: the function has seen nothing of it.
+	again := gone && server.Addr == nil
+	l.update(nil, func() { l.settle(b, err, received.Sub(sent), gone, again) })
+	if gone {
+		l.runner.log.Warn("endpoint lost", "key", l.key.String(), "instance", b.endpoint.Instance, "error", err)
+	}
+	if again {
+		return
+	}
+	answers, err := l.answers(b, response, rows, err)
+	l.observe(b, err, sent.Sub(begun), received.Sub(sent), time.Since(received))
+	for i, c := range b.calls {
+		if err != nil {
+			c.finish(nil, err)
+		} else {
+			c.finish(answers[i], nil)
+		}
+	}
+}
+
+// settle takes the end of a batch into the lane's state.
+func (l *lane) settle(b *batch, err error, took time.Duration, gone, again bool) {
+	b.endpoint.busy--
+	l.inFlight -= len(b.calls)
+	l.policy.Complete(batcher.Completion{
+		Batch: b.ID, ShapeClass: b.ShapeClass, Size: b.Size, Duration: int64(took), Failed: err != nil,
+	})
+	if gone && !b.endpoint.removed {
+		l.drop(b.endpoint)
+		l.failed = append(l.failed, failure{b.endpoint.Instance, err})
+	}
+	b.endpoint.release()
+	if !again {
+		return
+	}
+	for _, c := range b.calls {
+		switch {
+		case c.abandoned:
+		case l.closed != nil:
+			c.finish(nil, l.closed)
+		default:
+			l.put(c)
+		}
+	}
+}
+
+// answers makes the members' answers of what the function said.
+func (l *lane) answers(b *batch, response *inference.ModelInferResponse, rows []int, err error) ([]*inference.ModelInferResponse, error) {
+	switch {
+	case err == nil && l.route.Joins():
+		return split(response, rows)
+	case err == nil:
+		return pass(response)
+	case b.ctx.Err() != nil:
+		return nil, ended(b.ctx)
+	case lost(b.ctx, err):
+		return nil, fmt.Errorf("%w: instance %s ended while it had the request", ErrUnavailable, b.endpoint.Instance)
+	}
+	return nil, fmt.Errorf("function %s: %w", l.key.Function, err)
+}
