@@ -41,6 +41,8 @@ type function struct {
 
 	blockedAt time.Time // zero: not waiting for room
 	blocked   string    // what is missing
+
+	considered uint64 // the last Step that looked for what to stop and start
 }
 
 func (f *function) count(wanted state) int {
@@ -112,6 +114,7 @@ func backoff(failures int) time.Duration {
 
 // consider stops and starts Instances of f as it is now.
 func (s *Scheduler) consider(now time.Time, f *function) {
+	f.considered = s.steps
 	if f.removed {
 		s.windUp(f)
 		return
@@ -166,7 +169,10 @@ func (s *Scheduler) place(now time.Time, f *function) bool {
 	if f.blockedAt.IsZero() {
 		f.blockedAt = now
 	}
-	if f.queued > 0 && len(f.ranked()) == 0 {
+	switch {
+	case !s.everFits(spec):
+		s.refuse(f, "no room even on an empty node: "+f.blocked)
+	case f.queued > 0 && len(f.ranked()) == 0:
 		s.makeRoom(f)
 	}
 	return false
@@ -177,12 +183,13 @@ func (s *Scheduler) stop(i *instance, reason StopReason) {
 	s.decisions = append(s.decisions, Stop{Instance: i.id, Reason: reason})
 }
 
-func (s *Scheduler) fail(now time.Time, i *instance, reason string) {
+func (s *Scheduler) fail(now time.Time, i *instance, reason string, lasting bool) {
 	f := i.function
 	f.touch(now)
 	f.failure, f.failedAt = reason, now
+	started := i.state == ready
 	switch {
-	case i.state == starting:
+	case !started:
 		f.failures++
 		f.retryAt = now.Add(backoff(f.failures))
 	case now.Sub(i.readyAt) < SteadyAfter: // it served: the first time it is replaced at once
@@ -190,7 +197,17 @@ func (s *Scheduler) fail(now time.Time, i *instance, reason string) {
 		f.retryAt = now.Add(backoff(f.failures - 1))
 	}
 	s.stop(i, StopFailed)
+	if !started && (lasting || f.failures >= RefuseAfter) {
+		s.refuse(f, reason)
+	}
 	s.consider(now, f)
+}
+
+// refuse gives up those who wait for f, unless an Instance is there or on its way.
+func (s *Scheduler) refuse(f *function, reason string) {
+	if f.queued > 0 && len(f.ranked()) == 0 {
+		s.decisions = append(s.decisions, Refuse{Key: f.key, Reason: reason})
+	}
 }
 
 // forget drops an Instance of which nothing is left.
@@ -207,7 +224,7 @@ func (s *Scheduler) forget(now time.Time, i *instance) {
 func (s *Scheduler) considerBlocked(now time.Time) {
 	var waiting []*function
 	for _, f := range s.functions {
-		if !f.blockedAt.IsZero() {
+		if !f.blockedAt.IsZero() && f.considered != s.steps {
 			waiting = append(waiting, f)
 		}
 	}

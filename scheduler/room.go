@@ -154,6 +154,19 @@ func fewest(free room, idle []*instance, spec store.FunctionSpec, devices []Devi
 	})
 }
 
+// everFits says whether spec would fit if nothing else held anything; true while no node is known.
+func (s *Scheduler) everFits(spec store.FunctionSpec) bool {
+	return len(s.nodes) == 0 || slices.ContainsFunc(s.nodes, func(n *node) bool {
+		empty := n.capacity
+		empty.Devices = slices.Clone(empty.Devices)
+		for i := range empty.Devices {
+			empty.Devices[i].ReservedMemoryBytes, empty.Devices[i].ReservedComputeMilli = 0, 0
+		}
+		_, fits := roomOf(empty).fit(spec, empty.Devices)
+		return fits
+	})
+}
+
 // explain says for each node what keeps spec from it.
 func (s *Scheduler) explain(spec store.FunctionSpec) string {
 	if len(s.nodes) == 0 {

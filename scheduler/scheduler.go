@@ -19,6 +19,8 @@ import (
 const (
 	BackoffFirst = time.Second // after the first failure; doubles with each
 	BackoffLast  = time.Minute // the longest
+	// RefuseAfter is how many starts in a row must fail until those who wait are refused.
+	RefuseAfter = 2
 	// SteadyAfter is how long an Instance must be ready for its failure to count as the first one.
 	SteadyAfter = 30 * time.Second
 )
@@ -70,9 +72,12 @@ type (
 	}
 	// InstanceReady says that an Instance takes requests now.
 	InstanceReady struct{ Instance string }
-	// InstanceFailed says that an Instance did not become ready, or is of no use any more. It answers with a
-	// Stop, unless the Instance is being stopped already.
-	InstanceFailed struct{ Instance, Reason string }
+	// InstanceFailed says that an Instance did not become ready, or is of no use any more. It is answered with a
+	// Stop, unless the Instance is being stopped already. Lasting: another try would fail in the same way.
+	InstanceFailed struct {
+		Instance, Reason string
+		Lasting          bool
+	}
 	// InstanceStopped says that nothing is left of an Instance: what it held is free.
 	InstanceStopped struct{ Instance string }
 	// Tick says only what time it is.
@@ -105,10 +110,16 @@ type (
 		Instance string
 		Reason   StopReason
 	}
+	// Refuse tells those who wait for a Version that no Instance comes soon, and why. Later demand is tried again.
+	Refuse struct {
+		Key    Key
+		Reason string
+	}
 )
 
-func (Place) decision() {}
-func (Stop) decision()  {}
+func (Place) decision()  {}
+func (Stop) decision()   {}
+func (Refuse) decision() {}
 
 // StopReason is why an Instance is stopped.
 type StopReason string
@@ -124,7 +135,8 @@ const (
 // Scheduler is the core's state. It is not for concurrent use.
 type Scheduler struct {
 	epoch     string
-	sequence  uint64
+	sequence  uint64 // of Instances
+	steps     uint64
 	nodes     []*node
 	functions []*function // in order of deployment
 	byKey     map[Key]*function
@@ -142,6 +154,7 @@ func New(epoch string) *Scheduler {
 // Scheduler does not know is ignored: it was forgotten meanwhile.
 func (s *Scheduler) Step(now time.Time, event Event) []Decision {
 	s.decisions = nil
+	s.steps++
 	switch e := event.(type) {
 	case NodeChanged:
 		s.setNode(e.Node)
@@ -167,7 +180,7 @@ func (s *Scheduler) Step(now time.Time, event Event) []Decision {
 		}
 	case InstanceFailed:
 		if i := s.instances[e.Instance]; i != nil && i.state != stopping {
-			s.fail(now, i, e.Reason)
+			s.fail(now, i, e.Reason, e.Lasting)
 		}
 	case InstanceStopped:
 		if i := s.instances[e.Instance]; i != nil {

@@ -129,7 +129,7 @@ func (s *simulation) advance(id string, fail bool) {
 		s.ids = slices.DeleteFunc(s.ids, func(other string) bool { return other == id })
 		s.step(scheduler.InstanceStopped{Instance: id})
 	case fail:
-		s.step(scheduler.InstanceFailed{Instance: id, Reason: "simulated"})
+		s.step(scheduler.InstanceFailed{Instance: id, Reason: "simulated", Lasting: s.random.IntN(4) == 0})
 		if s.instances[id].state != "stopping" {
 			s.t.Fatalf("%s failed and was not stopped", id)
 		}
@@ -159,6 +159,8 @@ func (s *simulation) step(event scheduler.Event) {
 				s.t.Fatalf("%s was stopped as idle before it was ready", d.Instance)
 			}
 			i.state = "stopping"
+		case scheduler.Refuse:
+			s.checkRefuse(d)
 		}
 	}
 	s.checkCapacity()
@@ -194,6 +196,18 @@ func (s *simulation) checkPlace(d scheduler.Place) {
 	}
 	if (f.version.Spec.Device == nil) != (d.Slice == nil) {
 		s.t.Fatalf("%s: device %v, slice %v", key, f.version.Spec.Device, d.Slice)
+	}
+}
+
+// checkRefuse: nobody is refused for whom an Instance is there or on its way.
+func (s *simulation) checkRefuse(d scheduler.Refuse) {
+	if s.functions[d.Key] == nil || s.functions[d.Key].demand == 0 || d.Reason == "" {
+		s.t.Fatalf("refused without demand or reason: %+v", d)
+	}
+	for id, i := range s.instances {
+		if scheduler.KeyOf(i.place.Version) == d.Key && i.state != "stopping" {
+			s.t.Fatalf("%s is refused while %s is %s", d.Key, id, i.state)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ var origin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //
 //	node name=N cpu=1000m memory=1Gi devices=(d0:1Gi,d1:512Mi) reserved=(d0:256Mi)
 //	deploy F [cpu= memory= device=256Mi compute= batch= concurrency= min= max= idle=]
-//	remove F | demand F queued= in-flight= | ready I | failed I reason= | stopped I | tick
+//	remove F | demand F queued= in-flight= | ready I | failed I reason= [lasting] | stopped I | tick
 type transcript struct {
 	scheduler *scheduler.Scheduler
 	now       time.Time
@@ -54,6 +54,8 @@ func (r *transcript) command(t *testing.T, d *datadriven.TestData) string {
 			out.WriteString("\n")
 		case scheduler.Stop:
 			fmt.Fprintf(&out, "stop %s: %s\n", decision.Instance, decision.Reason)
+		case scheduler.Refuse:
+			fmt.Fprintf(&out, "refuse %s: %s\n", decision.Key, decision.Reason)
 		}
 	}
 	if next, due := r.scheduler.Next(); due {
@@ -80,7 +82,7 @@ func (r *transcript) event(t *testing.T, d *datadriven.TestData) scheduler.Event
 	case "ready":
 		return scheduler.InstanceReady{Instance: name}
 	case "failed":
-		return scheduler.InstanceFailed{Instance: name, Reason: text(t, d, "reason", "it broke")}
+		return scheduler.InstanceFailed{Instance: name, Reason: text(t, d, "reason", "it broke"), Lasting: d.HasArg("lasting")}
 	case "stopped":
 		return scheduler.InstanceStopped{Instance: name}
 	case "tick":
