@@ -50,8 +50,8 @@ func Accept(listener *net.UnixListener) (*Conn, error) {
 // Close ends the connection; a Receive under way returns an error.
 func (c *Conn) Close() error { return c.socket.Close() }
 
-// SetDeadline bounds Send and Receive.
-func (c *Conn) SetDeadline(at time.Time) error { return c.socket.SetDeadline(at) }
+// SetWriteDeadline bounds Send.
+func (c *Conn) SetWriteDeadline(at time.Time) error { return c.socket.SetWriteDeadline(at) }
 
 // Send sends a message. A Session needs its file, nothing else has one; the caller still owns it.
 func (c *Conn) Send(m Message, file *os.File) error {

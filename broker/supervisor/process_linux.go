@@ -1,0 +1,281 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"sluice/broker/handover"
+)
+
+// Limits of what the daemon waits for and reads.
+const (
+	sendTimeout  = time.Second // for a worker to have room for a message
+	logTailBytes = 2 << 10     // of a dead worker's log, copied into the daemon's
+	idBytes      = 4           // of a worker's name
+)
+
+// Process is one worker process.
+type Process struct {
+	ID  string
+	PID int
+
+	folder    string
+	startedAt time.Time
+	log       *slog.Logger
+	command   *exec.Cmd
+	group     *cgroup        // nil on a host without
+	conn      *handover.Conn // nil for a probe
+	inventory *os.File       // where a probe writes
+
+	ready    chan handover.Ready
+	assigned chan handover.Assigned
+
+	asking sync.Mutex // held while Stats waits for its answer
+	stats  chan handover.Stats
+
+	done   chan struct{}
+	reason string // set before done is closed
+}
+
+// start starts sluice-worker in a mode, and watches it. A probe writes to inventory.
+func (s *Supervisor) start(mode string, inventory *os.File) (*Process, error) {
+	random := make([]byte, idBytes)
+	if _, err := rand.Read(random); err != nil {
+		return nil, fmt.Errorf("naming a worker: %w", err)
+	}
+	id := hex.EncodeToString(random)
+	p := &Process{
+		ID: id, folder: filepath.Join(s.config.Folder, id), startedAt: time.Now(), log: s.config.Log.With("worker", id),
+		ready: make(chan handover.Ready, 1), assigned: make(chan handover.Assigned, 1), stats: make(chan handover.Stats, 1),
+		done: make(chan struct{}), inventory: inventory,
+	}
+	if err := os.MkdirAll(filepath.Join(p.folder, "scratch"), 0o700); err != nil {
+		return nil, fmt.Errorf("making worker %s's folder: %w", id, err)
+	}
+	if err := s.launch(p, mode); err != nil {
+		p.clear()
+		return nil, fmt.Errorf("starting worker %s: %w", id, err)
+	}
+	s.mutex.Lock()
+	s.processes[id] = p
+	s.mutex.Unlock()
+	go s.wait(p)
+	if p.conn != nil {
+		go p.receive()
+	}
+	return p, nil
+}
+
+// launch starts the process behind its gate, puts it where it belongs, and opens the gate.
+func (s *Supervisor) launch(p *Process, mode string) error {
+	logFile, err := os.OpenFile(filepath.Join(p.folder, "log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("making its log: %w", err)
+	}
+	defer logFile.Close()
+	gate, opener, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("making its gate: %w", err)
+	}
+	defer gate.Close()
+	defer opener.Close()
+
+	command := exec.Command(s.config.WorkerPath, "-stage", s.confinement.stage(), mode)
+	command.Env = s.confinement.environment(p.folder)
+	command.SysProcAttr = s.confinement.attributes()
+	command.Stdin, command.Stdout, command.Stderr = gate, logFile, logFile
+	switch mode {
+	case handover.ModeServe:
+		listener, err := s.connect(p)
+		if err != nil {
+			return err
+		}
+		defer listener.Close()
+		command.ExtraFiles = []*os.File{listener}
+	case handover.ModeProbe:
+		command.Stdout = p.inventory
+	}
+	if err := command.Start(); err != nil {
+		p.disconnect()
+		return err
+	}
+	p.command, p.PID = command, command.Process.Pid
+	p.log = p.log.With("worker_pid", p.PID)
+	if err := s.settle(p); err != nil {
+		p.disconnect()
+		err = errors.Join(err, command.Process.Kill())
+		_ = command.Wait() // reaps; that it was killed is known
+		return err
+	}
+	return nil // closing opener opens the gate
+}
+
+// connect makes the control socket and the daemon's connection to it. The worker gets the listener.
+func (s *Supervisor) connect(p *Process) (*os.File, error) {
+	path := filepath.Join(p.folder, "control.sock")
+	listener, err := handover.Listen(path)
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	if p.conn, err = handover.Dial(path); err != nil {
+		return nil, err
+	}
+	file, err := listener.File()
+	if err != nil {
+		p.disconnect()
+		return nil, fmt.Errorf("passing on the control socket: %w", err)
+	}
+	return file, nil
+}
+
+func (p *Process) disconnect() {
+	if p.conn != nil {
+		p.conn.Close()
+	}
+}
+
+// settle limits the process and records it for the next daemon.
+func (s *Supervisor) settle(p *Process) error {
+	if err := recordProcess(p.folder, p.PID); err != nil {
+		return err
+	}
+	group, err := newCgroup(cgroupName(s.config.Folder, p.ID), OverheadBytes)
+	if err == nil {
+		if err = group.add(p.PID); err != nil {
+			err = errors.Join(err, group.remove())
+		}
+	}
+	if err != nil {
+		s.noCgroup.Do(func() {
+			s.config.Log.Warn("this host lets no cgroup hold a worker's memory: only the worker's own counting does", "error", err)
+		})
+		return nil
+	}
+	p.group = group
+	return nil
+}
+
+// receive takes the worker's messages until the connection ends. A worker that breaks the protocol is ended.
+func (p *Process) receive() {
+	for {
+		m, file, err := p.conn.Receive()
+		if file != nil {
+			file.Close() // a worker has no session to give
+			err = fmt.Errorf("%w: not for the daemon", handover.ErrMessage)
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+			return // the process is ending, and wait sees why
+		case err != nil:
+		case m.Ready != nil:
+			err = offer(p.ready, *m.Ready)
+		case m.Assigned != nil:
+			err = offer(p.assigned, *m.Assigned)
+		case m.Stats != nil:
+			select { // an answer that came too late makes room
+			case <-p.stats:
+			default:
+			}
+			err = offer(p.stats, *m.Stats)
+		case m.SessionEnded != nil:
+			p.log.Debug("session ended", "session", m.SessionEnded.ID, "error", m.SessionEnded.Error)
+		default:
+			err = fmt.Errorf("%w: not for the daemon", handover.ErrMessage)
+		}
+		if err != nil {
+			p.log.Error("worker breaks the control protocol, and is ended", "error", err)
+			p.Kill()
+			return
+		}
+	}
+}
+
+// offer keeps an answer for whoever asked; a second one that nobody asked for is a fault.
+func offer[T any](to chan T, answer T) error {
+	select {
+	case to <- answer:
+		return nil
+	default:
+		return fmt.Errorf("%w: %T that nobody asked for", handover.ErrMessage, answer)
+	}
+}
+
+// Assign gives the worker its Lease and its limit of memory, and waits for its answer.
+func (p *Process) Assign(ctx context.Context, a handover.Assign) error {
+	if p.group != nil {
+		if err := p.group.limitMemory(a.MemoryBytes + OverheadBytes); err != nil {
+			return fmt.Errorf("limiting worker %s's memory: %w", p.ID, err)
+		}
+	}
+	if err := p.send(handover.Message{Assign: &a}, nil); err != nil {
+		return err
+	}
+	select {
+	case answer := <-p.assigned:
+		if answer.Error != "" {
+			return fmt.Errorf("worker %s refuses lease %s: %s", p.ID, a.LeaseID, answer.Error)
+		}
+		return nil
+	case <-p.done:
+		return fmt.Errorf("worker %s died: %s", p.ID, p.reason)
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for worker %s: %w", p.ID, ctx.Err())
+	}
+}
+
+// HandOver sends a shim's connection to the worker. The caller still owns conn.
+func (p *Process) HandOver(s handover.Session, conn *os.File) error {
+	return p.send(handover.Message{Session: &s}, conn)
+}
+
+// Stats asks the worker for its counts.
+func (p *Process) Stats(ctx context.Context) (handover.Stats, error) {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	if err := p.send(handover.Message{StatsRequest: &handover.StatsRequest{}}, nil); err != nil {
+		return handover.Stats{}, err
+	}
+	select {
+	case answer := <-p.stats:
+		return answer, nil
+	case <-p.done:
+		return handover.Stats{}, fmt.Errorf("worker %s died: %s", p.ID, p.reason)
+	case <-ctx.Done():
+		return handover.Stats{}, fmt.Errorf("waiting for worker %s: %w", p.ID, ctx.Err())
+	}
+}
+
+func (p *Process) send(m handover.Message, conn *os.File) error {
+	if err := p.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return fmt.Errorf("worker %s: %w", p.ID, err)
+	}
+	if err := p.conn.Send(m, conn); err != nil {
+		return fmt.Errorf("worker %s: %w", p.ID, err)
+	}
+	return nil
+}
+
+// Kill ends the process at once: a driver cannot refuse, and the kernel frees what it held.
+func (p *Process) Kill() {
+	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.log.Error("worker cannot be killed", "error", err)
+	}
+}
+
+// Done is closed when the process is reaped, its cgroup and its folder are gone.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Reason says how the process ended, once Done is closed.
+func (p *Process) Reason() string { return p.reason }

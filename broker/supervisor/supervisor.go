@@ -1,0 +1,193 @@
+// Package supervisor starts, watches and ends the worker processes: it is the daemon's only place that knows them as
+// processes. It keeps workers warm, their drivers loaded, so that a Lease need not wait for one.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"sluice/broker/handover"
+)
+
+// Pauses between failed starts of a worker.
+const (
+	startPauseMin = 100 * time.Millisecond
+	startPauseMax = 5 * time.Second
+)
+
+// ErrNoWorker is wrapped by Take's error when no worker became ready in time.
+var ErrNoWorker = errors.New("no worker became ready")
+
+// Config says how to run workers.
+type Config struct {
+	WorkerPath   string        // of the sluice-worker program
+	Folder       string        // <state>/workers; one subfolder per worker
+	Warm         int           // workers that wait with their driver loaded, at least 1
+	StartTimeout time.Duration // for a worker's driver to load
+	ProbeTimeout time.Duration // for the inventory
+	Log          *slog.Logger
+}
+
+// Supervisor runs worker processes.
+type Supervisor struct {
+	config      Config
+	confinement confinement
+	lock        *os.File
+	warm        chan *Process // unbuffered: a worker is offered while it waits
+	noCgroup    sync.Once     // a host without cgroups is told of once
+	lastFailure atomic.Pointer[error]
+
+	mutex     sync.Mutex
+	processes map[string]*Process
+}
+
+// New prepares the folder: it takes the folder's lock, and ends what an earlier daemon left running.
+func New(config Config) (*Supervisor, error) {
+	if config.Warm < 1 {
+		return nil, fmt.Errorf("supervisor: %d warm workers, must be at least 1", config.Warm)
+	}
+	folder, err := filepath.Abs(config.Folder)
+	if err != nil {
+		return nil, fmt.Errorf("supervisor: %w", err)
+	}
+	config.Folder = folder
+	if _, err := os.Stat(config.WorkerPath); err != nil {
+		return nil, fmt.Errorf("supervisor: finding the worker's program: %w", err)
+	}
+	if err := os.MkdirAll(config.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("supervisor: making the workers' folder: %w", err)
+	}
+	s := &Supervisor{
+		config: config, confinement: hostConfinement(),
+		warm: make(chan *Process), processes: map[string]*Process{},
+	}
+	if err := s.takeLock(); err != nil {
+		return nil, err
+	}
+	if err := s.clearStale(); err != nil {
+		s.lock.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// takeLock keeps a second daemon from clearing the first one's workers away. The lock goes with the process.
+func (s *Supervisor) takeLock() error {
+	path := filepath.Join(s.config.Folder, "lock")
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("supervisor: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		file.Close()
+		return fmt.Errorf("supervisor: another daemon uses %s: %w", s.config.Folder, err)
+	}
+	s.lock = file
+	return nil
+}
+
+// Run keeps workers warm until ctx ends, then ends every worker, with its Lease or without.
+func (s *Supervisor) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for range s.config.Warm {
+		group.Go(func() error { s.keepWarm(ctx); return nil })
+	}
+	err := group.Wait()
+	s.mutex.Lock()
+	left := make([]*Process, 0, len(s.processes))
+	for _, p := range s.processes {
+		left = append(left, p)
+	}
+	s.mutex.Unlock()
+	for _, p := range left {
+		p.Kill()
+	}
+	for _, p := range left {
+		<-p.Done()
+	}
+	s.lock.Close()
+	return err
+}
+
+// keepWarm starts a worker, offers it until it is taken or dies, and starts the next.
+func (s *Supervisor) keepWarm(ctx context.Context) {
+	pause := startPauseMin
+	for ctx.Err() == nil {
+		p, err := s.startReady(ctx)
+		if err == nil {
+			s.lastFailure.Store(nil)
+			select {
+			case s.warm <- p:
+				pause = startPauseMin
+				continue
+			case <-p.Done():
+				err = fmt.Errorf("worker %s died while it waited: %s", p.ID, p.Reason())
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.lastFailure.Store(&err)
+		s.config.Log.Error("no warm worker", "error", err, "again_in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, startPauseMax)
+	}
+}
+
+// startReady starts a worker and waits until its driver is loaded.
+func (s *Supervisor) startReady(ctx context.Context) (*Process, error) {
+	p, err := s.start(handover.ModeServe, nil)
+	if err != nil {
+		return nil, err
+	}
+	timeout := time.NewTimer(s.config.StartTimeout)
+	defer timeout.Stop()
+	select {
+	case ready := <-p.ready:
+		s.config.Log.Info("worker warm", "worker", p.ID, "worker_pid", p.PID, "devices", ready.Devices,
+			"load_ms", ready.LoadMs, "start_ms", time.Since(p.startedAt).Milliseconds())
+		return p, nil
+	case <-p.Done():
+		return nil, fmt.Errorf("worker %s did not start: %s", p.ID, p.Reason())
+	case <-timeout.C:
+		err = fmt.Errorf("worker %s has not loaded its driver in %s", p.ID, s.config.StartTimeout)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	p.Kill()
+	<-p.Done()
+	return nil, err
+}
+
+// Take gives the caller a warm worker, waiting for one to become ready until ctx ends. The caller ends it with Kill.
+func (s *Supervisor) Take(ctx context.Context) (*Process, error) {
+	select {
+	case p := <-s.warm:
+		return p, nil
+	case <-ctx.Done():
+	}
+	if failure := s.lastFailure.Load(); failure != nil {
+		return nil, fmt.Errorf("%w: %w: last failure: %w", ErrNoWorker, ctx.Err(), *failure)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrNoWorker, ctx.Err())
+}
+
+func (s *Supervisor) forget(p *Process) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.processes, p.ID)
+}

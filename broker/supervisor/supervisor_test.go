@@ -1,0 +1,311 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/broker/handover"
+)
+
+// workerPath is the real sluice-worker.
+var workerPath string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sluice-worker")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	workerPath = filepath.Join(dir, "sluice-worker")
+	build := exec.Command("go", "build", "-o", workerPath, "sluice/cmd/sluice-worker")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building sluice-worker:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func newSupervisor(t *testing.T, folder string) *Supervisor {
+	t.Helper()
+	s, err := New(Config{
+		WorkerPath: workerPath, Folder: folder, Warm: 1, StartTimeout: time.Minute, ProbeTimeout: time.Minute,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// start runs a Supervisor in a fresh folder until the test ends.
+func start(t *testing.T) *Supervisor {
+	t.Helper()
+	s := newSupervisor(t, shortDir(t))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		entries, err := os.ReadDir(s.config.Folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if entry.IsDir() {
+				t.Errorf("worker folder %s is left", entry.Name())
+			}
+		}
+	})
+	return s
+}
+
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func take(t *testing.T, s *Supervisor) *Process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	p, err := s.Take(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestProbeListsPoCL(t *testing.T) {
+	s := newSupervisor(t, shortDir(t))
+	inventory, err := s.Probe(context.Background())
+	if err != nil || len(inventory.Devices) != 1 {
+		t.Fatalf("inventory %+v, error %v", inventory, err)
+	}
+	d := inventory.Devices[0]
+	if d.Platform != "Portable Computing Language" || d.Kind != "cpu" || d.MemoryBytes == 0 {
+		t.Errorf("device %+v", d)
+	}
+}
+
+// TestProbeSurvivesBadWorkers has programs in the worker's place that do what a bad driver makes it do.
+func TestProbeSurvivesBadWorkers(t *testing.T) {
+	for name, c := range map[string]struct{ script, says string }{
+		"crash":      {"exec python3 -c 'import ctypes; ctypes.string_at(0)'", "SIGSEGV"},
+		"exit":       {"exit 3", "exit code 3"},
+		"hang":       {"exec sleep 1000", "hangs"},
+		"no answer":  {"exit 0", "malformed inventory"},
+		"nonsense":   {`echo '{"devices":[{"id":"x"}]}'`, "no api"},
+		"oversize":   {"head -c 2000000 /dev/zero", "over 1048576 bytes"},
+		"never runs": {"", "starting worker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSupervisor(t, shortDir(t))
+			path := filepath.Join(t.TempDir(), "worker")
+			text := "#!/bin/sh\n" + c.script + "\n"
+			if c.script == "" {
+				text = "no program"
+			}
+			if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			s.config.WorkerPath, s.config.ProbeTimeout = path, 2*time.Second
+			_, err := s.Probe(context.Background())
+			if !errors.Is(err, ErrProbe) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v, want it to say %q", err, c.says)
+			}
+		})
+	}
+}
+
+// TestWorkerIsConfined reads from the outside what the kernel says of a running worker.
+func TestWorkerIsConfined(t *testing.T) {
+	p := take(t, start(t))
+	proc := filepath.Join("/proc", strconv.Itoa(p.PID))
+	status := readFile(t, filepath.Join(proc, "status"))
+	for _, want := range []string{
+		"Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534", "Groups:\t \n",
+		"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000",
+		"CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000",
+		"NoNewPrivs:\t1", "Seccomp:\t2", "Seccomp_filters:\t2",
+	} {
+		if !strings.Contains(status, want) {
+			t.Errorf("status lacks %q:\n%s", want, status)
+		}
+	}
+	for _, namespace := range []string{"mnt", "pid", "ipc", "net", "uts", "cgroup"} {
+		ours, err := os.Readlink("/proc/self/ns/" + namespace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := os.Readlink(filepath.Join(proc, "ns", namespace))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ours == theirs {
+			t.Errorf("worker shares our %s namespace", namespace)
+		}
+	}
+	root := filepath.Join(proc, "root")
+	for _, hidden := range []string{"var", "root", "home", "srv", "etc/shadow", "etc/hostname", "dev/kmsg", "dev/mem", "tmp/" + filepath.Base(p.folder)} {
+		if _, err := os.Lstat(filepath.Join(root, hidden)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("worker sees /%s: %v", hidden, err)
+		}
+	}
+	for _, line := range strings.Split(strings.TrimSpace(readFile(t, filepath.Join(proc, "mounts"))), "\n") {
+		fields := strings.Fields(line)
+		if options := "," + fields[3] + ","; fields[1] != "/tmp" && !strings.Contains(options, ",ro,") {
+			t.Errorf("worker can write: %s", line)
+		}
+	}
+	if dev := readFile(t, filepath.Join(proc, "net", "dev")); strings.Count(dev, ":") != 1 || !strings.Contains(dev, "lo:") {
+		t.Errorf("worker has interfaces:\n%s", dev)
+	}
+	if limits := readFile(t, filepath.Join(proc, "limits")); !strings.Contains(strings.Join(strings.Fields(limits), " "), "Max core file size 0 0") {
+		t.Errorf("worker may dump core:\n%s", limits)
+	}
+}
+
+func TestCgroupHoldsTheSlice(t *testing.T) {
+	s := start(t)
+	p := take(t, s)
+	if p.group == nil {
+		t.Fatal("the worker has no cgroup")
+	}
+	path, mount := "", "/sys/fs/cgroup/memory"
+	for _, line := range strings.Split(readFile(t, filepath.Join("/proc", strconv.Itoa(p.PID), "cgroup")), "\n") {
+		if _, rest, found := strings.Cut(line, ":memory:"); found {
+			path = rest
+		}
+	}
+	limitFile := filepath.Join(mount, path, "memory.limit_in_bytes")
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		limitFile = filepath.Join("/sys/fs/cgroup", cgroupName(s.config.Folder, p.ID), "memory.max")
+	}
+	const slice = 100 << 20
+	limit := func() string { return strings.TrimSpace(readFile(t, limitFile)) }
+	if got, want := limit(), strconv.Itoa(OverheadBytes); got != want {
+		t.Errorf("warm worker's limit is %s, want %s", got, want)
+	}
+	// Whatever the worker answers, its limit is set before it learns of its lease.
+	if err := p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: slice}); err != nil {
+		t.Logf("assign: %v", err)
+	}
+	if got, want := limit(), strconv.Itoa(OverheadBytes+slice); got != want {
+		t.Errorf("assigned worker's limit is %s, want %s", got, want)
+	}
+	p.Kill()
+	<-p.Done()
+	if _, err := os.Stat(filepath.Dir(limitFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the dead worker's cgroup is left: %v", err)
+	}
+}
+
+func TestAnotherWorkerIsWarmAfterTakeAndAfterDeath(t *testing.T) {
+	s := start(t)
+	first := take(t, s)
+	second := take(t, s)
+	if first.PID == second.PID {
+		t.Fatal("one worker was given twice")
+	}
+	if _, err := second.Stats(context.Background()); err != nil {
+		t.Errorf("stats of a warm worker: %v", err)
+	}
+	if err := unix.Kill(first.PID, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-first.Done()
+	if want := "killed by signal SIGKILL"; first.Reason() != want {
+		t.Errorf("reason %q, want %q", first.Reason(), want)
+	}
+	if _, err := first.Stats(context.Background()); err == nil {
+		t.Error("a dead worker answered")
+	}
+	if _, err := second.Stats(context.Background()); err != nil {
+		t.Errorf("the neighbour of a dead worker: %v", err)
+	}
+}
+
+func TestTakeSaysWhyNoWorkerIsReady(t *testing.T) {
+	s := newSupervisor(t, shortDir(t))
+	s.config.WorkerPath = "/bin/false"
+	runContext, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(runContext) }()
+	defer func() { stop(); <-ended }()
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		_, err := s.Take(ctx)
+		cancel()
+		if !errors.Is(err, ErrNoWorker) {
+			t.Fatalf("error %v", err)
+		}
+		if strings.Contains(err.Error(), "exit code 1") {
+			return // the first tries may come before the first failure
+		}
+	}
+}
+
+// TestNextDaemonClearsWhatAnEarlierOneLeft ends a Supervisor without its clearing up, as a crash does.
+func TestNextDaemonClearsWhatAnEarlierOneLeft(t *testing.T) {
+	folder := shortDir(t)
+	earlier := newSupervisor(t, folder)
+	p, err := earlier.startReady(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(earlier.config); err == nil {
+		t.Error("two daemons share a folder")
+	}
+	// A second folder names a process that is not ours: same pid file, another start time.
+	foreign := filepath.Join(folder, "foreign")
+	if err := os.Mkdir(foreign, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(foreign, pidFile), []byte(fmt.Sprintf("%d 1\n", os.Getpid())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	earlier.lock.Close()
+
+	newSupervisor(t, folder)
+	<-p.Done()
+	if want := "killed by signal SIGKILL"; p.Reason() != want {
+		t.Errorf("reason %q, want %q", p.Reason(), want)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 1 || entries[0].Name() != "lock" {
+		t.Errorf("left in the folder: %v, error %v", entries, err)
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
