@@ -62,7 +62,8 @@ type Instance interface {
 	Kill(ctx context.Context) error
 
 	// Delete kills what runs and frees everything but the log and the function folder, which are the
-	// caller's. It is finished even if ctx ends meanwhile. Deleting twice is no error.
+	// caller's. It is finished even if ctx ends meanwhile, and the log is complete then. Deleting twice is
+	// no error.
 	Delete(ctx context.Context) error
 
 	// Target is the gRPC target of the function: `unix:///path`, or, where the function listens on a port

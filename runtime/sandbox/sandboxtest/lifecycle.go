@@ -26,7 +26,9 @@ func testExit(b *Bench) {
 func testLog(b *Bench) {
 	spec := b.Spec("exit", "0")
 	b.Must(os.WriteFile(spec.LogPath, []byte("before\n"), 0o600))
-	b.Wait(b.Run(spec))
+	instance := b.Run(spec)
+	b.Wait(instance)
+	b.Must(instance.Delete(b.Context))
 	log := b.Log(spec)
 	if !strings.HasPrefix(log, "before\n") || !strings.Contains(log, "to output\n") || !strings.Contains(log, "to errors\n") {
 		b.Errorf("log is %q", log)

@@ -206,7 +206,10 @@ func (b *Bench) Log(spec sandbox.Spec) string {
 // Output runs the probe to its end and parses the JSON that it wrote.
 func (b *Bench) Output(spec sandbox.Spec, into any) {
 	b.Helper()
-	if exit := b.Wait(b.Run(spec)); exit.Code != 0 {
+	instance := b.Run(spec)
+	exit := b.Wait(instance)
+	b.Must(instance.Delete(b.Context))
+	if exit.Code != 0 {
 		b.Fatalf("exit %+v; log:\n%s", exit, b.Log(spec))
 	}
 	if err := json.Unmarshal([]byte(b.Log(spec)), into); err != nil {

@@ -1,0 +1,74 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+)
+
+// Snapshotters are tried in this order: overlayfs shares an image's files among its containers, native copies them but works on
+// every file system.
+var Snapshotters = []string{"overlayfs", "native"}
+
+// Imported is an image that containers can be made of.
+type Imported struct {
+	Name        string
+	Digest      digest.Digest
+	Pinned      string // a second name, by digest: it still means this image when Name is imported anew
+	Snapshotter string
+}
+
+// Import loads an archive with exactly one named image and unpacks it. The client's default namespace is where it goes.
+func Import(ctx context.Context, client *containerd.Client, archive io.Reader) (Imported, error) {
+	loaded, err := client.Import(ctx, archive)
+	if err != nil {
+		return Imported{}, fmt.Errorf("import image: %w", err)
+	}
+	if len(loaded) != 1 {
+		return Imported{}, fmt.Errorf("import image: %w: the archive has %d named images, must have 1", ErrInvalid, len(loaded))
+	}
+	imported := Imported{Name: loaded[0].Name, Digest: loaded[0].Target.Digest}
+	imported.Pinned = pinned(imported.Name, imported.Digest)
+	unpacked := containerd.NewImage(client, loaded[0])
+	if imported.Snapshotter, err = Unpack(ctx, unpacked); err != nil {
+		return Imported{}, err
+	}
+	loaded[0].Name = imported.Pinned
+	if _, err := client.ImageService().Create(ctx, loaded[0]); err != nil && !errdefs.IsAlreadyExists(err) {
+		return Imported{}, fmt.Errorf("import image: name %s: %w", imported.Pinned, err)
+	}
+	return imported, nil
+}
+
+// pinned replaces the tag by the digest.
+func pinned(name string, d digest.Digest) string {
+	name, _, _ = strings.Cut(name, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		name = name[:colon]
+	}
+	return name + "@" + d.String()
+}
+
+// Unpack makes sure that the image is unpacked, and says with which snapshotter.
+func Unpack(ctx context.Context, image containerd.Image) (string, error) {
+	for _, snapshotter := range Snapshotters {
+		if unpacked, err := image.IsUnpacked(ctx, snapshotter); err == nil && unpacked {
+			return snapshotter, nil
+		}
+	}
+	var failures []error
+	for _, snapshotter := range Snapshotters {
+		err := image.Unpack(ctx, snapshotter)
+		if err == nil {
+			return snapshotter, nil
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", snapshotter, err))
+	}
+	return "", fmt.Errorf("unpack image %s: %w", image.Name(), errors.Join(failures...))
+}
