@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,6 +24,7 @@ func run(model Model) error {
 	if err != nil {
 		return err
 	}
+	slog.SetDefault(config.Log) // for what the model logs
 	server, err := NewServer(model, config)
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func (s *service) ModelInfer(ctx context.Context, request *inference.ModelInferR
 		"duration_us", time.Since(begin).Microseconds(),
 	)
 	if err != nil {
-		log.Warn("inference failed", "code", status.Code(err).String(), "error", err)
+		log.Warn("inference failed", "code", status.Code(err).String(), "error", status.Convert(err).Message())
 		return nil, err
 	}
 	log.Info("inference")
