@@ -42,7 +42,7 @@ func runTests(m *testing.M) (code int, err error) {
 	return code, daemon.Stop()
 }
 
-var namespaces atomic.Int64
+var worlds atomic.Int64
 
 // world is a namespace with the probe's image, and a state folder.
 type world struct {
@@ -53,7 +53,7 @@ type world struct {
 
 func newWorld(t *testing.T, probe string) world {
 	t.Helper()
-	w := world{namespace: fmt.Sprintf("test-%d", namespaces.Add(1))}
+	w := world{namespace: fmt.Sprintf("test-%d", worlds.Add(1))}
 	var err error
 	if w.folder, err = inject.Install(t.TempDir(), probe); err != nil {
 		t.Fatal(err)

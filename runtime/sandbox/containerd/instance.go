@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 
 	"sluice/runtime/sandbox"
 )
@@ -104,6 +105,7 @@ func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
 		}
 		status := <-statuses
 		code, at, err := status.Result()
+		err = errgrpc.ToNative(err)
 		switch {
 		case err == nil:
 			return i.note(sandbox.Exit{Code: int(code), OutOfMemory: outOfMemory(i.identity.ID), At: at}), nil
