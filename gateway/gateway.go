@@ -1,0 +1,107 @@
+// Package gateway is the front door: a gRPC server of Open Inference Protocol v2 with Triton's ModelConfig and
+// ModelStatistics, server reflection and grpc.health.v1. It finds out who is calling, checks everything that a client
+// sends, brings tensors into one form and hands requests to batcher/runner. It decides nothing else.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"sluice/batcher/runner"
+	"sluice/proto/gen/inference"
+)
+
+// drainTimeout is how long requests may go on when the gateway stops.
+const drainTimeout = 10 * time.Second
+
+// Tenants knows who is calling.
+type Tenants interface {
+	// TenantOf returns the tenant whose API key this is; a key that is nobody's gives store.ErrNotFound.
+	TenantOf(ctx context.Context, key string) (string, error)
+}
+
+// Functions knows what is deployed.
+type Functions interface {
+	// Resolve returns the Key of a tenant's model, of its current version where none is named; one that is not
+	// deployed gives store.ErrNotFound.
+	Resolve(ctx context.Context, tenant, model, version string) (runner.Key, error)
+	// List returns the Keys of the current versions of all that a tenant has deployed.
+	List(ctx context.Context, tenant string) ([]runner.Key, error)
+}
+
+// Config is what a Server needs.
+type Config struct {
+	Tenants   Tenants
+	Functions Functions
+	Runner    *runner.Runner
+	// DefaultTenant is who calls without an API key; empty: a key is needed.
+	DefaultTenant string
+	// Version is what ServerMetadata tells.
+	Version string
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Server serves one gateway.
+type Server struct {
+	grpc   *grpc.Server
+	health *health.Server
+}
+
+// New makes a Server, which Run starts.
+func New(config Config) *Server {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	service := &service{Config: config}
+	s := &Server{
+		grpc: grpc.NewServer(
+			grpc.UnaryInterceptor(service.mapErrors),
+			grpc.MaxRecvMsgSize(MaxMessageBytes),
+			grpc.MaxHeaderListSize(MaxHeaderBytes),
+			grpc.MaxConcurrentStreams(MaxStreams),
+			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval, PermitWithoutStream: true}),
+			grpc.WaitForHandlers(true),
+		),
+		health: health.NewServer(),
+	}
+	inference.RegisterGRPCInferenceServiceServer(s.grpc, service)
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	s.health.SetServingStatus(inference.GRPCInferenceService_ServiceDesc.ServiceName, grpc_health_v1.HealthCheckResponse_SERVING)
+	reflection.Register(s.grpc)
+	return s
+}
+
+// Run serves on listener, and closes it, until ctx ends; then it waits up to drainTimeout for requests that run.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- s.grpc.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the gateway: %w", err)
+	case <-ctx.Done():
+	}
+	s.health.Shutdown()
+	drained := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-time.After(drainTimeout):
+		s.grpc.Stop()
+		<-drained
+	}
+	<-served
+	return nil
+}

@@ -1,0 +1,28 @@
+package gateway
+
+import "time"
+
+// What a client may send.
+const (
+	// MaxMessageBytes bounds a message, and with it every tensor.
+	MaxMessageBytes = 64 << 20
+	MaxHeaderBytes  = 16 << 10
+	// MaxStreams is how many requests one connection may have open.
+	MaxStreams = 1024
+	// MaxNameBytes bounds names of models, versions, tensors and parameters.
+	MaxNameBytes = 128
+	// MaxIDBytes bounds a request's id.
+	MaxIDBytes = 128
+	// MaxKeyBytes bounds an API key.
+	MaxKeyBytes = 128
+	// MaxTensors bounds the inputs of a request, and the outputs that it asks for.
+	MaxTensors = 64
+	// MaxParameters bounds the parameters of a request or a tensor, MaxParameterBytes one that is a string.
+	MaxParameters     = 64
+	MaxParameterBytes = 4096
+	// MaxPriority is the largest number, and so the lowest priority, that a request may name.
+	MaxPriority = 255
+)
+
+// minPingInterval is the least time between a connection's keep-alive pings.
+const minPingInterval = 10 * time.Second
