@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"sluice/broker/device"
 )
@@ -68,6 +69,9 @@ func (r Request) Validate() error {
 	}
 	if r.Holder == "" || len(r.Holder) > HolderBytesMax {
 		return fmt.Errorf("%w: holder has %d bytes, must have 1 to %d", ErrInvalid, len(r.Holder), HolderBytesMax)
+	}
+	if !utf8.ValidString(r.Tenant) || !utf8.ValidString(r.Holder) {
+		return fmt.Errorf("%w: tenant or holder is not UTF-8", ErrInvalid)
 	}
 	if len(r.Slices) == 0 || len(r.Slices) > SlicesMax {
 		return fmt.Errorf("%w: %d slices, must be 1 to %d", ErrInvalid, len(r.Slices), SlicesMax)

@@ -3,7 +3,7 @@
 package opencl
 
 /*
-#cgo LDFLAGS: -lOpenCL
+#cgo LDFLAGS: -l:libOpenCL.so.1
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
 */

@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"sluice/broker/device"
+	"sluice/broker/handover"
+	"sluice/broker/lease"
+	"sluice/broker/session"
+	"sluice/broker/supervisor"
+)
+
+const (
+	idBytes    = 6  // of a Lease's id
+	tokenBytes = 32 // of a Lease's token
+
+	// lastStatsTimeout bounds the wait for a worker's last counts before it is ended.
+	lastStatsTimeout = 200 * time.Millisecond
+)
+
+// errNotServed is a Lease that was granted but could not be given a worker.
+var errNotServed = errors.New("the lease cannot be served")
+
+// hold is a Lease and the worker that serves it.
+type hold struct {
+	lease  lease.Lease // as granted
+	worker *supervisor.Process
+	log    *slog.Logger
+	freed  chan struct{} // closed when its Slices are back in the pool
+
+	// Under Server.mutex:
+	ending lease.EventKind // why we ended it; empty while it lives, or when its worker died by itself
+	stats  handover.Stats  // the last that the worker told
+}
+
+// end ends the worker; the rest follows when it is gone. The Lease has ended in the ledger already.
+func (h *hold) end(why lease.EventKind) {
+	h.ending = why
+	h.worker.Kill()
+}
+
+// grant makes a Lease whose worker is ready.
+func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error) {
+	if len(r.Slices) > 1 {
+		return lease.Lease{}, fmt.Errorf("%w: %d slices, a worker serves 1", lease.ErrInvalid, len(r.Slices))
+	}
+	began := time.Now()
+	id, token := randomHex(idBytes), randomHex(tokenBytes)
+	s.mutex.Lock()
+	if s.stopping {
+		s.mutex.Unlock()
+		return lease.Lease{}, fmt.Errorf("%w: the daemon is stopping", errNotServed)
+	}
+	granted, err := s.ledger.Grant(began, id, token, r)
+	if err != nil {
+		s.mutex.Unlock()
+		return lease.Lease{}, err
+	}
+	d, _ := s.ledger.Device(granted.Slices[0].DeviceID)
+	s.mutex.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
+	defer cancel()
+	worker, err := s.assign(ctx, granted, d)
+	if err != nil {
+		s.abandon(id)
+		return lease.Lease{}, fmt.Errorf("%w: %w", errNotServed, err)
+	}
+	granted, err = s.hold(id, worker, r.Duration)
+	if err != nil {
+		worker.Kill()
+		<-worker.Done()
+		s.abandon(id)
+		return lease.Lease{}, fmt.Errorf("%w: it ended before its worker was ready: %w", errNotServed, err)
+	}
+	s.log.Info("lease granted", "lease", granted.ID, "tenant", granted.Tenant, "holder", granted.Holder,
+		"device", d.ID, "memory_bytes", granted.MemoryBytes(), "worker_pid", worker.PID,
+		"duration_ms", time.Since(began).Milliseconds())
+	return granted, nil
+}
+
+// assign takes a warm worker and gives it the Lease.
+func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Device) (*supervisor.Process, error) {
+	worker, err := s.supervisor.Take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = worker.Assign(ctx, handover.Assign{
+		LeaseID: granted.ID, Tenant: granted.Tenant, Holder: granted.Holder, MemoryBytes: granted.MemoryBytes(),
+		PlatformIndex: d.PlatformIndex, DeviceIndex: d.DeviceIndex,
+	})
+	if err != nil {
+		worker.Kill()
+		<-worker.Done()
+		return nil, err
+	}
+	return worker, nil
+}
+
+// hold begins the Lease's life with its worker: its duration counts from now.
+func (s *Server) hold(id string, worker *supervisor.Process, duration time.Duration) (lease.Lease, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.stopping {
+		return lease.Lease{}, errors.New("the daemon is stopping")
+	}
+	granted, err := s.ledger.Renew(time.Now(), id, duration)
+	if err != nil {
+		return lease.Lease{}, err
+	}
+	h := &hold{
+		lease: granted, worker: worker, freed: make(chan struct{}),
+		log: s.log.With("lease", id, "tenant", granted.Tenant, "holder", granted.Holder, "worker_pid", worker.PID),
+	}
+	s.held[id] = h
+	s.holds.Add(1)
+	go s.watch(h)
+	s.counts.granted++
+	s.publish(lease.Event{Kind: lease.EventGranted, Lease: granted})
+	s.wakeExpire()
+	return granted, nil
+}
+
+// abandon returns the Slices of a Lease that never got a worker.
+func (s *Server) abandon(id string) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if _, err := s.ledger.End(id); err != nil && !errors.Is(err, lease.ErrNotFound) {
+		s.log.Error("abandoning a lease", "lease", id, "error", err)
+	}
+	if err := s.ledger.Free(id); err != nil {
+		s.log.Error("abandoning a lease", "lease", id, "error", err)
+	}
+}
+
+// watch waits for the worker's end, whatever its cause, and frees the Lease's Slices.
+func (s *Server) watch(h *hold) {
+	defer s.holds.Done()
+	<-h.worker.Done()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	event := lease.Event{Kind: h.ending, Lease: h.lease}
+	if h.ending == "" {
+		event.Kind, event.Reason = lease.EventLost, h.worker.Reason()
+		if s.stopping {
+			event.Reason = "the daemon stops"
+		}
+		if ended, err := s.ledger.End(h.lease.ID); err == nil {
+			event.Lease = ended
+		}
+	}
+	if err := s.ledger.Free(h.lease.ID); err != nil {
+		h.log.Error("freeing a lease", "error", err)
+	}
+	delete(s.held, h.lease.ID)
+	s.counts.end(event.Kind, h.stats)
+	s.publish(event)
+	close(h.freed)
+	if event.Kind == lease.EventLost {
+		h.log.Error("lease lost: its worker died", "reason", event.Reason)
+	} else {
+		h.log.Info("lease ended", "kind", event.Kind)
+	}
+}
+
+func (s *Server) renew(id string, duration time.Duration) (lease.Lease, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	renewed, err := s.ledger.Renew(time.Now(), id, duration)
+	if err != nil {
+		return lease.Lease{}, err
+	}
+	s.publish(lease.Event{Kind: lease.EventRenewed, Lease: renewed})
+	s.wakeExpire()
+	return renewed, nil
+}
+
+// release ends a Lease and waits until its Slices are free.
+func (s *Server) release(ctx context.Context, id string) error {
+	s.refreshStats(ctx, lastStatsTimeout, id)
+	s.mutex.Lock()
+	_, err := s.ledger.End(id)
+	h := s.held[id]
+	if err == nil && h != nil {
+		h.end(lease.EventReleased)
+	}
+	s.mutex.Unlock()
+	if err != nil || h == nil {
+		return err // without a hold, Grant is still at it, finds the Lease ended, and frees it
+	}
+	select {
+	case <-h.freed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for lease %s's worker to end: %w", id, ctx.Err())
+	}
+}
+
+// ByToken finds the Lease that a shim's token opens.
+func (s *Server) ByToken(token string) (lease.Lease, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.ledger.ByToken(time.Now(), token)
+}
+
+// HandOver sends a shim's connection to the Lease's worker.
+func (s *Server) HandOver(leaseID string, g session.Greeting) error {
+	s.mutex.Lock()
+	h := s.held[leaseID]
+	s.mutex.Unlock()
+	if h == nil {
+		return fmt.Errorf("%w: %s", lease.ErrNotFound, leaseID)
+	}
+	return h.worker.HandOver(handover.Session{ID: g.SessionID, PID: g.PID, APIVersion: g.APIVersion}, g.Conn)
+}
+
+func randomHex(bytes int) string {
+	random := make([]byte, bytes)
+	rand.Read(random) // never fails: crypto/rand ends the program instead
+	return hex.EncodeToString(random)
+}
