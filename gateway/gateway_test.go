@@ -199,6 +199,15 @@ func TestTypedContents(t *testing.T) {
 	functiontest.CheckSum(t, response, 1, 40)
 }
 
+func TestCompressedMessages(t *testing.T) {
+	f := start(t, "default")
+	response, err := f.ModelInfer(t.Context(), functiontest.Request(2, 5), grpc.UseCompressor("gzip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	functiontest.CheckSum(t, response, 2, 5)
+}
+
 func TestRequestID(t *testing.T) {
 	f := start(t, "default")
 	for _, given := range []string{"mine", ""} {
