@@ -110,3 +110,12 @@ const (
 	PlaceStaging = 0
 	PlaceArena   = 1
 )
+
+// Forms of a kernel argument.
+const (
+	ArgumentValue  = 0
+	ArgumentBuffer = 1
+	ArgumentLocal  = 2
+	// ArgumentSampler cannot be set: samplers are not forwarded.
+	ArgumentSampler = 3
+)
