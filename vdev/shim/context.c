@@ -1,0 +1,190 @@
+/* Contexts and command queues. */
+#include "gen/calls.h"
+#include "gen/messages.h"
+
+/* Copies a property list with its ending 0. */
+cl_int sl_properties_copy(struct sl_properties *to, const uint64_t *list)
+{
+	to->count = 0;
+	if (!list)
+		return CL_SUCCESS;
+	const uint32_t room = sizeof(to->list) / sizeof(to->list[0]);
+	uint32_t n = 0;
+	while (list[n]) {
+		if (n + 3 > room)
+			return CL_INVALID_PROPERTY;
+		to->list[n] = list[n];
+		to->list[n + 1] = list[n + 1];
+		n += 2;
+	}
+	to->list[n] = 0;
+	to->count = n + 1;
+	return CL_SUCCESS;
+}
+
+cl_int sl_properties_info(const struct sl_properties *p, size_t element, size_t size, void *out, size_t *size_ret)
+{
+	return sl_info(p->list, p->count * element, size, out, size_ret);
+}
+
+/* OpenCL 3.0, 4.4: the only property that a context without sharing knows is its platform, once. */
+static cl_int context_properties(const cl_context_properties *properties)
+{
+	bool platform = false;
+	for (; properties && properties[0]; properties += 2) {
+		if (properties[0] == CL_CONTEXT_PLATFORM) {
+			if (platform)
+				return CL_INVALID_PROPERTY;
+			if (!sl_find((void *)properties[1], SL_PLATFORM))
+				return CL_INVALID_PLATFORM;
+			platform = true;
+		} else if (properties[0] != CL_CONTEXT_INTEROP_USER_SYNC) {
+			return CL_INVALID_PROPERTY;
+		}
+	}
+	return CL_SUCCESS;
+}
+
+cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *properties, cl_uint num_devices, const cl_device_id *devices, sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret)
+{
+	cl_int status = context_properties(properties);
+	if (status != CL_SUCCESS)
+		return sl_fail(errcode_ret, status);
+	if (!num_devices || !devices || (!pfn_notify && user_data))
+		return sl_fail(errcode_ret, CL_INVALID_VALUE);
+	for (cl_uint i = 0; i < num_devices; i++)
+		if (!sl_find(devices[i], SL_DEVICE))
+			return sl_fail(errcode_ret, CL_INVALID_DEVICE);
+	struct sl_session *session = ((sl_object *)(void *)devices[0])->session;
+	sl_object *context = sl_object_new(session, SL_CONTEXT, NULL, NULL);
+	if (!context)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	status = sl_properties_copy(&context->as.properties, (const uint64_t *)properties);
+	if (status == CL_SUCCESS) {
+		struct sl_slot *slot = sl_slot_take(session);
+		status = sl_finish(session, slot, sl_send_clCreateContext(session, slot, context));
+	}
+	if (status != CL_SUCCESS) {
+		sl_discard(context);
+		return sl_fail(errcode_ret, status);
+	}
+	sl_fail(errcode_ret, CL_SUCCESS);
+	return (cl_context)context;
+}
+
+cl_context CL_API_CALL sl_clCreateContextFromType(const cl_context_properties *properties, cl_device_type device_type, sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret)
+{
+	cl_device_id device;
+	cl_int status = context_properties(properties);
+	if (status == CL_SUCCESS)
+		status = sl_clGetDeviceIDs(NULL, device_type, 1, &device, NULL);
+	if (status != CL_SUCCESS)
+		return sl_fail(errcode_ret, status);
+	return sl_clCreateContext(properties, 1, &device, pfn_notify, user_data, errcode_ret);
+}
+
+cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(context, SL_CONTEXT);
+	if (!object)
+		return CL_INVALID_CONTEXT;
+	cl_uint number = 1;
+	void *device = &object->session->device;
+	switch (param_name) {
+	case CL_CONTEXT_REFERENCE_COUNT:
+		number = atomic_load(&object->references);
+		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
+	case CL_CONTEXT_NUM_DEVICES:
+		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
+	case CL_CONTEXT_DEVICES:
+		return sl_info(&device, sizeof(device), param_value_size, param_value, param_value_size_ret);
+	case CL_CONTEXT_PROPERTIES:
+		return sl_properties_info(&object->as.properties, sizeof(cl_context_properties), param_value_size, param_value, param_value_size_ret);
+	default:
+		return CL_INVALID_VALUE;
+	}
+}
+
+static cl_int queue_flags(const struct sl_session *session, const cl_queue_properties *properties, cl_command_queue_properties *flags)
+{
+	for (; properties && properties[0]; properties += 2) {
+		if (properties[0] != CL_QUEUE_PROPERTIES)
+			return properties[0] == CL_QUEUE_SIZE ? CL_INVALID_QUEUE_PROPERTIES : CL_INVALID_VALUE;
+		*flags = properties[1];
+	}
+	const cl_command_queue_properties known = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE | CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT;
+	if (*flags & ~known)
+		return CL_INVALID_VALUE;
+	if (*flags & ~sl_device_number(session, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, 0))
+		return CL_INVALID_QUEUE_PROPERTIES;
+	return CL_SUCCESS;
+}
+
+cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context context, cl_device_id device, const cl_queue_properties *properties, cl_int *errcode_ret)
+{
+	sl_object *context_object = sl_find(context, SL_CONTEXT);
+	if (!context_object)
+		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
+	if (!sl_find(device, SL_DEVICE))
+		return sl_fail(errcode_ret, CL_INVALID_DEVICE);
+	struct sl_session *session = context_object->session;
+	cl_command_queue_properties flags = 0;
+	cl_int status = queue_flags(session, properties, &flags);
+	if (status != CL_SUCCESS)
+		return sl_fail(errcode_ret, status);
+	sl_object *queue = sl_object_new(session, SL_QUEUE, context_object, NULL);
+	if (!queue)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	queue->as.queue.flags = flags;
+	status = sl_properties_copy(&queue->as.queue.properties, properties);
+	if (status == CL_SUCCESS) {
+		struct sl_slot *slot = sl_slot_take(session);
+		status = sl_finish(session, slot, sl_send_clCreateCommandQueueWithProperties(session, slot, context_object, queue, flags));
+	}
+	if (status != CL_SUCCESS) {
+		sl_discard(queue);
+		return sl_fail(errcode_ret, status);
+	}
+	sl_fail(errcode_ret, CL_SUCCESS);
+	return (cl_command_queue)queue;
+}
+
+cl_command_queue CL_API_CALL sl_clCreateCommandQueue(cl_context context, cl_device_id device, cl_command_queue_properties properties, cl_int *errcode_ret)
+{
+	const cl_queue_properties list[] = {CL_QUEUE_PROPERTIES, properties, 0};
+	cl_command_queue queue = sl_clCreateCommandQueueWithProperties(context, device, list, errcode_ret);
+	if (queue)
+		((sl_object *)(void *)queue)->as.queue.properties.count = 0;
+	return queue;
+}
+
+cl_int CL_API_CALL sl_clGetCommandQueueInfo(cl_command_queue command_queue, cl_command_queue_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(command_queue, SL_QUEUE);
+	if (!object)
+		return CL_INVALID_COMMAND_QUEUE;
+	cl_uint number;
+	void *handle = NULL;
+	switch (param_name) {
+	case CL_QUEUE_CONTEXT:
+		handle = object->context;
+		break;
+	case CL_QUEUE_DEVICE:
+		handle = &object->session->device;
+		break;
+	case CL_QUEUE_DEVICE_DEFAULT:
+		break;
+	case CL_QUEUE_REFERENCE_COUNT:
+		number = atomic_load(&object->references);
+		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
+	case CL_QUEUE_PROPERTIES:
+		return sl_info(&object->as.queue.flags, sizeof(object->as.queue.flags), param_value_size, param_value, param_value_size_ret);
+	case CL_QUEUE_PROPERTIES_ARRAY:
+		return sl_properties_info(&object->as.queue.properties, sizeof(cl_queue_properties), param_value_size, param_value, param_value_size_ret);
+	case CL_QUEUE_SIZE:
+		return CL_INVALID_COMMAND_QUEUE;
+	default:
+		return CL_INVALID_VALUE;
+	}
+	return sl_info(&handle, sizeof(handle), param_value_size, param_value, param_value_size_ret);
+}

@@ -1,0 +1,291 @@
+/* Kernels, their arguments and their launches. */
+#include "gen/calls.h"
+#include "gen/messages.h"
+
+#include <stdlib.h>
+
+/* The worker's answer: u32 count, then one form an argument. */
+static cl_int arguments_parse(sl_object *kernel, const uint8_t *reply, size_t length)
+{
+	uint32_t count;
+	if (!reply || length < sizeof(count))
+		return CL_OUT_OF_RESOURCES;
+	memcpy(&count, reply, sizeof(count));
+	if (count > SL_ARGUMENTS_MAX || length < 4 * ((size_t)count + 1))
+		return CL_OUT_OF_RESOURCES;
+	kernel->as.kernel.arguments = calloc(count + 1U, sizeof(struct sl_argument));
+	if (!kernel->as.kernel.arguments)
+		return CL_OUT_OF_HOST_MEMORY;
+	kernel->as.kernel.argument_count = count;
+	for (uint32_t i = 0; i < count; i++)
+		memcpy(&kernel->as.kernel.arguments[i].form, reply + 4 * ((size_t)i + 1), 4);
+	return CL_SUCCESS;
+}
+
+void sl_kernel_retire(sl_object *kernel)
+{
+	free(kernel->as.kernel.arguments);
+	pthread_mutex_destroy(&kernel->as.kernel.lock);
+}
+
+cl_kernel CL_API_CALL sl_clCreateKernel(cl_program program, const char *kernel_name, cl_int *errcode_ret)
+{
+	sl_object *parent = sl_find(program, SL_PROGRAM);
+	if (!parent)
+		return sl_fail(errcode_ret, CL_INVALID_PROGRAM);
+	if (!kernel_name)
+		return sl_fail(errcode_ret, CL_INVALID_VALUE);
+	struct sl_session *session = parent->session;
+	sl_object *kernel = sl_object_new(session, SL_KERNEL, parent->context, parent);
+	if (!kernel)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	pthread_mutex_init(&kernel->as.kernel.lock, NULL);
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_int status = sl_wait(session, slot, sl_send_clCreateKernel(session, slot, parent, kernel, strlen(kernel_name), kernel_name));
+	bool created = status == CL_SUCCESS;
+	if (created) {
+		size_t length;
+		const uint8_t *reply = sl_reply(session, slot, &length);
+		status = arguments_parse(kernel, reply, length);
+	}
+	sl_slot_give(session, slot);
+	sl_fail(errcode_ret, status);
+	if (status == CL_SUCCESS)
+		return (cl_kernel)kernel;
+	if (created)
+		sl_release(kernel);
+	else
+		sl_discard(kernel);
+	return NULL;
+}
+
+/* A program's kernel names, separated by ';'. The caller frees them. */
+static char *kernel_names(cl_program program, cl_int *status)
+{
+	size_t size = 0;
+	*status = sl_clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, 0, NULL, &size);
+	char *names = *status == CL_SUCCESS ? calloc(1, size + 1) : NULL;
+	if (names)
+		*status = sl_clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, size, names, NULL);
+	if (*status == CL_INVALID_PROGRAM)
+		*status = CL_INVALID_PROGRAM_EXECUTABLE;
+	return names;
+}
+
+cl_int CL_API_CALL sl_clCreateKernelsInProgram(cl_program program, cl_uint num_kernels, cl_kernel *kernels, cl_uint *num_kernels_ret)
+{
+	if (!sl_find(program, SL_PROGRAM))
+		return CL_INVALID_PROGRAM;
+	cl_int status;
+	cl_uint count = 0;
+	char *names = kernel_names(program, &status), *rest = names;
+	if (status != CL_SUCCESS || !names) {
+		free(names);
+		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
+	}
+	for (const char *p = names; *p; p++)
+		count += *p == ';';
+	count += *names != 0;
+	if (num_kernels_ret)
+		*num_kernels_ret = count;
+	if (kernels && num_kernels < count)
+		status = CL_INVALID_VALUE;
+	for (cl_uint i = 0; kernels && status == CL_SUCCESS && i < count; i++) {
+		char *name = strsep(&rest, ";");
+		kernels[i] = sl_clCreateKernel(program, name, &status);
+		for (cl_uint made = i; status != CL_SUCCESS && made > 0; made--)
+			sl_release((sl_object *)(void *)kernels[made - 1]);
+	}
+	free(names);
+	return status;
+}
+
+static cl_int argument_check(const struct sl_argument *argument, size_t size, const void *value, const sl_object **buffer)
+{
+	*buffer = NULL;
+	switch (argument->form) {
+	case SL_ARGUMENT_SAMPLER:
+		return CL_INVALID_SAMPLER;
+	case SL_ARGUMENT_LOCAL:
+		if (value)
+			return CL_INVALID_ARG_VALUE;
+		return size ? CL_SUCCESS : CL_INVALID_ARG_SIZE;
+	case SL_ARGUMENT_BUFFER: {
+		cl_mem mem = NULL;
+		if (size != sizeof(cl_mem))
+			return CL_INVALID_ARG_SIZE;
+		if (value)
+			memcpy(&mem, value, sizeof(mem));
+		if (mem && !(*buffer = sl_find(mem, SL_MEM)))
+			return CL_INVALID_MEM_OBJECT;
+		return CL_SUCCESS;
+	}
+	default:
+		if (!value)
+			return CL_INVALID_ARG_VALUE;
+		return size > SL_INLINE_MAX ? CL_INVALID_ARG_SIZE : CL_SUCCESS;
+	}
+}
+
+/*
+ * The driver judges an argument's size once: the same size again needs no answer. A buffer's and a local argument's
+ * size are judged here.
+ */
+cl_int CL_API_CALL sl_clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t arg_size, const void *arg_value)
+{
+	sl_object *object = sl_find(kernel, SL_KERNEL);
+	if (!object)
+		return CL_INVALID_KERNEL;
+	if (arg_index >= object->as.kernel.argument_count)
+		return CL_INVALID_ARG_INDEX;
+	struct sl_argument *argument = &object->as.kernel.arguments[arg_index];
+	const sl_object *buffer;
+	cl_int status = argument_check(argument, arg_size, arg_value, &buffer);
+	if (status != CL_SUCCESS)
+		return status;
+	struct sl_session *session = object->session;
+	bool value = argument->form == SL_ARGUMENT_VALUE;
+	bool accepted = atomic_load_explicit(&argument->accepted, memory_order_relaxed) == arg_size + 1;
+	struct sl_slot *slot = accepted ? NULL : sl_slot_take(session);
+	status = sl_send_clSetKernelArg(session, slot, object, arg_index, arg_size, argument->form, buffer, value ? arg_size : 0, arg_value);
+	if (slot)
+		status = sl_finish(session, slot, status);
+	if (slot && status == CL_SUCCESS)
+		atomic_store_explicit(&argument->accepted, arg_size + 1, memory_order_relaxed);
+	return status;
+}
+
+static bool launch_known(sl_object *kernel, const struct sl_launch *launch)
+{
+	bool known = false;
+	pthread_mutex_lock(&kernel->as.kernel.lock);
+	for (int i = 0; i < SL_CONFIRMED_MAX && !known; i++)
+		known = memcmp(&kernel->as.kernel.launches[i], launch, sizeof(*launch)) == 0;
+	pthread_mutex_unlock(&kernel->as.kernel.lock);
+	return known;
+}
+
+static void launch_remember(sl_object *kernel, const struct sl_launch *launch)
+{
+	pthread_mutex_lock(&kernel->as.kernel.lock);
+	kernel->as.kernel.launches[kernel->as.kernel.next_launch++ % SL_CONFIRMED_MAX] = *launch;
+	pthread_mutex_unlock(&kernel->as.kernel.lock);
+}
+
+/* Fills the launch's shape. Returns false where the global size alone could make the driver refuse it. */
+static bool launch_shape(struct sl_launch *launch, cl_uint work_dim, const size_t *offset, const size_t *global, const size_t *local)
+{
+	memset(launch, 0, sizeof(*launch));
+	if (work_dim < 1 || work_dim > 3 || !global || offset)
+		return false;
+	launch->work_dim = work_dim;
+	launch->has_local = local != NULL;
+	for (cl_uint i = 0; i < work_dim; i++) {
+		launch->local[i] = local ? local[i] : 0;
+		if (!global[i] || (local && (!local[i] || global[i] % local[i])))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What can make the driver refuse a launch is its kernel's arguments, which once set stay set, and its shape. So the
+ * first launch of a shape waits for the driver's word and the like of it do not.
+ */
+cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_kernel kernel, cl_uint work_dim, const size_t *global_work_offset, const size_t *global_work_size, const size_t *local_work_size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+{
+	sl_object *queue = sl_find(command_queue, SL_QUEUE), *object = sl_find(kernel, SL_KERNEL), *event_object = NULL;
+	if (!queue)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!object)
+		return CL_INVALID_KERNEL;
+	if (queue->context != object->context)
+		return CL_INVALID_CONTEXT;
+	if (work_dim < 1 || work_dim > 3)
+		return CL_INVALID_WORK_DIMENSION;
+	cl_int status = sl_check_wait_list(queue, num_events_in_wait_list, event_wait_list);
+	if (status != CL_SUCCESS)
+		return status;
+	if (event && !(event_object = sl_event_new(queue, CL_COMMAND_NDRANGE_KERNEL)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_launch launch;
+	bool regular = launch_shape(&launch, work_dim, global_work_offset, global_work_size, local_work_size);
+	struct sl_session *session = queue->session;
+	struct sl_slot *slot = regular && launch_known(object, &launch) ? NULL : sl_slot_take(session);
+	status = sl_send_clEnqueueNDRangeKernel(session, slot, queue, object, work_dim, work_dim, global_work_offset, work_dim, global_work_size, work_dim, local_work_size, num_events_in_wait_list, event_wait_list, event_object);
+	if (slot)
+		status = sl_finish(session, slot, status);
+	if (slot && regular && status == CL_SUCCESS)
+		launch_remember(object, &launch);
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else if (event)
+		*event = (cl_event)event_object;
+	return status;
+}
+
+cl_int CL_API_CALL sl_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(kernel, SL_KERNEL);
+	if (!object)
+		return CL_INVALID_KERNEL;
+	struct sl_session *session = object->session;
+	void *handle = NULL;
+	cl_uint number;
+	switch (param_name) {
+	case CL_KERNEL_CONTEXT:
+		handle = object->context;
+		return sl_info(&handle, sizeof(handle), param_value_size, param_value, param_value_size_ret);
+	case CL_KERNEL_PROGRAM:
+		handle = object->parent;
+		return sl_info(&handle, sizeof(handle), param_value_size, param_value, param_value_size_ret);
+	case CL_KERNEL_NUM_ARGS:
+		number = object->as.kernel.argument_count;
+		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
+	case CL_KERNEL_REFERENCE_COUNT:
+		number = atomic_load(&object->references);
+		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
+	default:
+		break;
+	}
+	struct sl_slot *slot = sl_slot_take(session);
+	return sl_info_reply(session, slot, sl_send_clGetKernelInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+}
+
+cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(kernel, SL_KERNEL);
+	if (!object)
+		return CL_INVALID_KERNEL;
+	if (arg_indx >= object->as.kernel.argument_count)
+		return CL_INVALID_ARG_INDEX;
+	struct sl_session *session = object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	return sl_info_reply(session, slot, sl_send_clGetKernelArgInfo(session, slot, object, arg_indx, param_name), param_value_size, param_value, param_value_size_ret);
+}
+
+cl_int CL_API_CALL sl_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(kernel, SL_KERNEL);
+	if (!object)
+		return CL_INVALID_KERNEL;
+	if (device && !sl_find(device, SL_DEVICE))
+		return CL_INVALID_DEVICE;
+	struct sl_session *session = object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	return sl_info_reply(session, slot, sl_send_clGetKernelWorkGroupInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+}
+
+cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param_name, size_t input_value_size, const void *input_value, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(kernel, SL_KERNEL);
+	if (!object)
+		return CL_INVALID_KERNEL;
+	if (device && !sl_find(device, SL_DEVICE))
+		return CL_INVALID_DEVICE;
+	if (input_value_size && !input_value)
+		return CL_INVALID_VALUE;
+	struct sl_session *session = object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	return sl_info_reply(session, slot, sl_send_clGetKernelSubGroupInfo(session, slot, object, param_name, input_value_size, input_value), param_value_size, param_value, param_value_size_ret);
+}

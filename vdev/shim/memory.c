@@ -1,0 +1,284 @@
+/* Buffers: their bytes live in the arena, so that a map hands them out in place. */
+#include "gen/calls.h"
+#include "gen/messages.h"
+
+#include <stdlib.h>
+
+/* The least that the shim asks for when its credit runs out, in bytes. */
+#define CREDIT_STEP (1ULL << 20)
+
+#define HOST_FLAGS (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
+#define ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)
+#define HOST_ACCESS_FLAGS (CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS)
+
+bool sl_mem_spans(const sl_object *mem, size_t offset, size_t size)
+{
+	return offset <= mem->as.mem.size && size <= mem->as.mem.size - offset;
+}
+
+static const sl_object *root_of(const sl_object *mem, size_t *offset)
+{
+	*offset += mem->as.mem.origin;
+	return mem->parent ? mem->parent : mem;
+}
+
+bool sl_mem_overlap(const sl_object *a, size_t a_offset, const sl_object *b, size_t b_offset, size_t size)
+{
+	if (root_of(a, &a_offset) != root_of(b, &b_offset))
+		return false;
+	return a_offset < b_offset + size && b_offset < a_offset + size;
+}
+
+bool sl_mem_misaligned(const sl_object *mem, const sl_object *queue)
+{
+	uint64_t align_bits = sl_device_number(queue->session, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 8);
+	return mem->as.mem.origin % (align_bits / 8) != 0;
+}
+
+static cl_int credit_ask(struct sl_session *session, uint64_t bytes)
+{
+	struct sl_slot *slot = sl_slot_take(session);
+	return sl_finish(session, slot, sl_send_credit(session, slot, bytes));
+}
+
+/* Takes size bytes of the credit, asking for what is missing. */
+static cl_int credit_take(struct sl_session *session, size_t size)
+{
+	int64_t wanted = (int64_t)size;
+	if (atomic_fetch_sub(&session->credit, wanted) >= wanted)
+		return CL_SUCCESS;
+	atomic_fetch_add(&session->credit, wanted);
+	int64_t have = atomic_exchange(&session->credit, 0);
+	uint64_t missing = have < wanted ? (uint64_t)(wanted - have) : 0, ask = missing > CREDIT_STEP ? missing : CREDIT_STEP;
+	cl_int status = credit_ask(session, ask);
+	if (status != CL_SUCCESS && ask > missing)
+		status = credit_ask(session, ask = missing);
+	atomic_fetch_add(&session->credit, status == CL_SUCCESS ? have + (int64_t)ask - wanted : have);
+	return status;
+}
+
+/* OpenCL 3.0, 5.2.1: what clCreateBuffer refuses. */
+static cl_int buffer_check(const struct sl_session *session, cl_mem_flags flags, size_t size, const void *host_ptr)
+{
+	cl_mem_flags access = flags & ACCESS_FLAGS, host = flags & HOST_ACCESS_FLAGS;
+	const cl_mem_flags known = ACCESS_FLAGS | HOST_FLAGS | HOST_ACCESS_FLAGS;
+	if (flags & ~known)
+		return CL_INVALID_VALUE;
+	if ((access & (access - 1)) || (host & (host - 1)))
+		return CL_INVALID_VALUE;
+	if ((flags & CL_MEM_USE_HOST_PTR) && (flags & (CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
+		return CL_INVALID_VALUE;
+	if (!size || size > sl_device_number(session, CL_DEVICE_MAX_MEM_ALLOC_SIZE, SIZE_MAX))
+		return CL_INVALID_BUFFER_SIZE;
+	if (!host_ptr != !(flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
+		return CL_INVALID_HOST_PTR;
+	return CL_SUCCESS;
+}
+
+static sl_object *buffer_new(sl_object *context, sl_object *parent, cl_mem_flags flags, size_t size)
+{
+	sl_object *mem = sl_object_new(context->session, SL_MEM, context, parent);
+	if (!mem)
+		return NULL;
+	mem->as.mem.flags = flags;
+	mem->as.mem.size = size;
+	pthread_mutex_init(&mem->as.mem.lock, NULL);
+	return mem;
+}
+
+void sl_mem_retire(sl_object *mem)
+{
+	while (mem->as.mem.mappings) {
+		struct sl_mapping *next = mem->as.mem.mappings->next;
+		free(mem->as.mem.mappings);
+		mem->as.mem.mappings = next;
+	}
+	pthread_mutex_destroy(&mem->as.mem.lock);
+}
+
+/* Where the buffer's bytes are; waits for the worker the first time. */
+cl_int sl_mem_place(sl_object *mem, uint8_t **bytes)
+{
+	struct sl_session *session = mem->session;
+	uint64_t place = atomic_load(&mem->as.mem.place);
+	if (!place) {
+		struct sl_slot *slot = sl_slot_take(session);
+		cl_int status = sl_wait(session, slot, sl_send_locate(session, slot, mem));
+		memcpy(&place, slot->payload, 8);
+		sl_slot_give(session, slot);
+		if (status != CL_SUCCESS)
+			return status;
+		if (place > session->arena_size || mem->as.mem.size > session->arena_size - place)
+			return CL_OUT_OF_RESOURCES;
+		place++;
+		atomic_store(&mem->as.mem.place, place);
+	}
+	*bytes = session->arena + place - 1;
+	return CL_SUCCESS;
+}
+
+cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host_ptr, cl_int *errcode_ret)
+{
+	sl_object *context_object = sl_find(context, SL_CONTEXT);
+	if (!context_object)
+		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
+	struct sl_session *session = context_object->session;
+	cl_int status = buffer_check(session, flags, size, host_ptr);
+	if (status == CL_SUCCESS)
+		status = credit_take(session, size);
+	if (status != CL_SUCCESS)
+		return sl_fail(errcode_ret, status);
+	if (!(flags & ACCESS_FLAGS))
+		flags |= CL_MEM_READ_WRITE;
+	sl_object *mem = buffer_new(context_object, NULL, flags, size);
+	if (!mem)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	if (flags & CL_MEM_USE_HOST_PTR)
+		mem->as.mem.host_pointer = host_ptr;
+	status = sl_send_clCreateBuffer(session, NULL, context_object, mem, flags, size);
+	if (status == CL_SUCCESS && host_ptr) {
+		uint8_t *bytes;
+		status = sl_mem_place(mem, &bytes);
+		if (status == CL_SUCCESS)
+			memcpy(bytes, host_ptr, size);
+	}
+	if (status != CL_SUCCESS) {
+		sl_release(mem);
+		return sl_fail(errcode_ret, status);
+	}
+	sl_fail(errcode_ret, CL_SUCCESS);
+	return (cl_mem)mem;
+}
+
+cl_mem CL_API_CALL sl_clCreateBufferWithProperties(cl_context context, const cl_mem_properties *properties, cl_mem_flags flags, size_t size, void *host_ptr, cl_int *errcode_ret)
+{
+	if (!sl_find(context, SL_CONTEXT))
+		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
+	if (properties && properties[0])
+		return sl_fail(errcode_ret, CL_INVALID_PROPERTY);
+	return sl_clCreateBuffer(context, flags, size, host_ptr, errcode_ret);
+}
+
+/* OpenCL 3.0, 5.2.1: a sub-buffer takes over the flags that it does not set. */
+static cl_mem_flags inherited_flags(const sl_object *parent, cl_mem_flags flags)
+{
+	cl_mem_flags from = parent->as.mem.flags;
+	if (!(flags & ACCESS_FLAGS))
+		flags |= from & ACCESS_FLAGS;
+	if (!(flags & HOST_ACCESS_FLAGS))
+		flags |= from & HOST_ACCESS_FLAGS;
+	return flags | (from & HOST_FLAGS);
+}
+
+cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_buffer_create_type buffer_create_type, const void *buffer_create_info, cl_int *errcode_ret)
+{
+	sl_object *parent = sl_find(buffer, SL_MEM);
+	if (!parent || parent->parent)
+		return sl_fail(errcode_ret, CL_INVALID_MEM_OBJECT);
+	if (buffer_create_type != CL_BUFFER_CREATE_TYPE_REGION || !buffer_create_info)
+		return sl_fail(errcode_ret, CL_INVALID_VALUE);
+	cl_buffer_region region;
+	memcpy(&region, buffer_create_info, sizeof(region));
+	if (!sl_mem_spans(parent, region.origin, region.size))
+		return sl_fail(errcode_ret, CL_INVALID_VALUE);
+	if (!region.size)
+		return sl_fail(errcode_ret, CL_INVALID_BUFFER_SIZE);
+	struct sl_session *session = parent->session;
+	sl_object *mem = buffer_new(parent->context, parent, inherited_flags(parent, flags), region.size);
+	if (!mem)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	mem->as.mem.origin = region.origin;
+	if (parent->as.mem.host_pointer)
+		mem->as.mem.host_pointer = (uint8_t *)parent->as.mem.host_pointer + region.origin;
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_int status = sl_finish(session, slot, sl_send_clCreateSubBuffer(session, slot, parent, mem, flags, region.origin, region.size));
+	if (status != CL_SUCCESS) {
+		sl_discard(mem);
+		return sl_fail(errcode_ret, status);
+	}
+	sl_fail(errcode_ret, CL_SUCCESS);
+	return (cl_mem)mem;
+}
+
+static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t *number, size_t *length)
+{
+	*length = sizeof(cl_uint);
+	switch (param_name) {
+	case CL_MEM_TYPE:
+		*number = CL_MEM_OBJECT_BUFFER;
+		return CL_SUCCESS;
+	case CL_MEM_MAP_COUNT:
+		*number = mem->as.mem.map_count;
+		return CL_SUCCESS;
+	case CL_MEM_REFERENCE_COUNT:
+		*number = atomic_load(&mem->references);
+		return CL_SUCCESS;
+	case CL_MEM_USES_SVM_POINTER:
+		*number = CL_FALSE;
+		return CL_SUCCESS;
+	default:
+		break;
+	}
+	*length = sizeof(uint64_t);
+	switch (param_name) {
+	case CL_MEM_FLAGS:
+		*number = mem->as.mem.flags;
+		return CL_SUCCESS;
+	case CL_MEM_SIZE:
+		*number = mem->as.mem.size;
+		return CL_SUCCESS;
+	case CL_MEM_OFFSET:
+		*number = mem->as.mem.origin;
+		return CL_SUCCESS;
+	case CL_MEM_HOST_PTR:
+		*number = (uintptr_t)mem->as.mem.host_pointer;
+		return CL_SUCCESS;
+	case CL_MEM_CONTEXT:
+		*number = (uintptr_t)mem->context;
+		return CL_SUCCESS;
+	case CL_MEM_ASSOCIATED_MEMOBJECT:
+		*number = (uintptr_t)mem->parent;
+		return CL_SUCCESS;
+	case CL_MEM_PROPERTIES:
+		*length = 0;
+		return CL_SUCCESS;
+	default:
+		return CL_INVALID_VALUE;
+	}
+}
+
+cl_int CL_API_CALL sl_clGetMemObjectInfo(cl_mem memobj, cl_mem_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	const sl_object *mem = sl_find(memobj, SL_MEM);
+	if (!mem)
+		return CL_INVALID_MEM_OBJECT;
+	uint64_t number;
+	size_t length;
+	cl_int status = mem_number(mem, param_name, &number, &length);
+	if (status != CL_SUCCESS)
+		return status;
+	return sl_info(&number, length, param_value_size, param_value, param_value_size_ret);
+}
+
+cl_int CL_API_CALL sl_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type image_type, cl_uint num_entries, cl_image_format *image_formats, cl_uint *num_image_formats)
+{
+	(void)flags, (void)image_type;
+	if (!sl_find(context, SL_CONTEXT))
+		return CL_INVALID_CONTEXT;
+	if (!num_entries && image_formats)
+		return CL_INVALID_VALUE;
+	if (num_image_formats)
+		*num_image_formats = 0;
+	return CL_SUCCESS;
+}
+
+void *CL_API_CALL sl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
+{
+	(void)context, (void)flags, (void)size, (void)alignment;
+	return NULL;
+}
+
+void CL_API_CALL sl_clSVMFree(cl_context context, void *svm_pointer)
+{
+	(void)context, (void)svm_pointer;
+}

@@ -1,0 +1,338 @@
+/* The session: its shared memory, the command ring and the completion slots. */
+#include "gen/messages.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How often a sleeper looks whether the worker is still there. */
+#define LIVENESS_NS 100000000L
+/* Bounds of the spin before a sleep, in rounds of pause. */
+#define SPIN_MIN 16U
+#define SPIN_MAX 1024U
+
+static pthread_mutex_t connecting = PTHREAD_MUTEX_INITIALIZER;
+static struct sl_session *_Atomic current;
+static pthread_once_t fork_watched = PTHREAD_ONCE_INIT;
+
+static inline void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+	struct timespec timeout = {.tv_nsec = LIVENESS_NS};
+	syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static _Atomic uint32_t *word32(struct sl_session *session, size_t offset)
+{
+	return (_Atomic uint32_t *)(void *)(session->segment + offset);
+}
+
+static _Atomic uint64_t *word64(struct sl_session *session, size_t offset)
+{
+	return (_Atomic uint64_t *)(void *)(session->segment + offset);
+}
+
+static struct sl_slot *slot_at(struct sl_session *session, unsigned index)
+{
+	return (struct sl_slot *)(void *)(session->segment + SL_SLOTS_OFFSET + index * SL_SLOT_SIZE);
+}
+
+static unsigned slot_index(struct sl_session *session, const struct sl_slot *slot)
+{
+	return (unsigned)(slot - slot_at(session, 0));
+}
+
+/* The connection carries nothing after the greeting, so any event on it is its end. */
+bool sl_session_alive(struct sl_session *session)
+{
+	struct pollfd watched = {.fd = session->connection, .events = POLLIN | POLLRDHUP};
+	if (atomic_load_explicit(&session->lost, memory_order_relaxed))
+		return false;
+	if (poll(&watched, 1, 0) == 0)
+		return true;
+	atomic_store(&session->lost, true);
+	return false;
+}
+
+/* A child of fork shares its parent's memory with the worker but may not speak in its place. */
+static void forget_in_child(void)
+{
+	struct sl_session *session = atomic_load(&current);
+	if (!session)
+		return;
+	atomic_store(&session->lost, true);
+	close(session->connection);
+	session->connection = -1;
+	atomic_store(&current, NULL);
+	pthread_mutex_init(&connecting, NULL);
+}
+
+static void watch_fork(void)
+{
+	pthread_atfork(NULL, NULL, forget_in_child);
+}
+
+static void object_init(struct sl_session *session, sl_object *object, uint32_t kind, uint32_t handle)
+{
+	object->dispatch = &sl_dispatch;
+	object->magic = SL_OBJECT_MAGIC;
+	object->kind = kind;
+	object->handle = handle;
+	object->session = session;
+	atomic_store(&object->references, 1);
+	atomic_store(&object->holders, 1);
+}
+
+static void *map_shared(int descriptor, size_t size)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
+}
+
+static struct sl_session *session_open(void)
+{
+	int descriptors[2];
+	uint64_t credit = 0;
+	struct sl_session *session = calloc(1, sizeof(*session));
+	if (!session)
+		return NULL;
+	session->connection = sl_connect(&session->arena_size, &credit, descriptors);
+	if (session->connection < 0) {
+		free(session);
+		return NULL;
+	}
+	session->segment = map_shared(descriptors[0], SL_SEGMENT_SIZE);
+	session->arena = map_shared(descriptors[1], session->arena_size);
+	close(descriptors[0]);
+	close(descriptors[1]);
+	session->handles_free = malloc(SL_HANDLE_MAX * sizeof(uint32_t));
+	if (session->segment == MAP_FAILED || session->arena == MAP_FAILED || !session->handles_free) {
+		close(session->connection);
+		free(session->handles_free);
+		free(session);
+		return NULL;
+	}
+	session->handles_next = SL_FIRST_HANDLE;
+	pthread_mutex_init(&session->ring, NULL);
+	pthread_mutex_init(&session->handles, NULL);
+	pthread_mutex_init(&session->staging, NULL);
+	sem_init(&session->slots_free, 0, SL_SLOT_COUNT);
+	atomic_store(&session->spin, SPIN_MAX / 4);
+	atomic_store(&session->credit, (int64_t)credit);
+	object_init(session, &session->platform, SL_PLATFORM, SL_PLATFORM_HANDLE);
+	object_init(session, &session->device, SL_DEVICE, SL_DEVICE_HANDLE);
+	return session;
+}
+
+/* The process's session, opened at the first call; NULL where the broker gives none. */
+struct sl_session *sl_session(void)
+{
+	struct sl_session *session = atomic_load_explicit(&current, memory_order_acquire);
+	if (session)
+		return session;
+	pthread_once(&fork_watched, watch_fork);
+	pthread_mutex_lock(&connecting);
+	session = atomic_load(&current);
+	if (!session && (session = session_open())) {
+		if (sl_describe(session) == CL_SUCCESS)
+			atomic_store_explicit(&current, session, memory_order_release);
+		else
+			session = NULL;
+	}
+	pthread_mutex_unlock(&connecting);
+	return session;
+}
+
+/* Waits until the ring has room for size bytes that do not wrap. Returns false where the worker is gone. */
+static bool wait_for_room(struct sl_session *session, uint64_t wanted)
+{
+	_Atomic uint64_t *tail = word64(session, SL_WORD_TAIL);
+	_Atomic uint32_t *space = word32(session, SL_WORD_SPACE);
+	for (unsigned round = 0;; round++) {
+		uint32_t seen = atomic_load(space);
+		if (session->head + wanted - atomic_load_explicit(tail, memory_order_acquire) <= SL_RING_SIZE)
+			return true;
+		if (round < SPIN_MAX) {
+			pause_cpu();
+			continue;
+		}
+		atomic_store(word32(session, SL_WORD_SPACE_WAITERS), 1);
+		if (session->head + wanted - atomic_load(tail) <= SL_RING_SIZE)
+			return true;
+		futex_wait(space, seen);
+		if (!sl_session_alive(session))
+			return false;
+	}
+}
+
+/*
+ * Takes the ring and returns the place of a frame of at most size bytes, or NULL where the session is lost. The frame
+ * is written in place; sl_end sends it and gives the ring back.
+ */
+uint8_t *sl_begin(struct sl_session *session, size_t size)
+{
+	if (size > SL_FRAME_MAX || atomic_load_explicit(&session->lost, memory_order_relaxed))
+		return NULL;
+	pthread_mutex_lock(&session->ring);
+	uint8_t *ring = session->segment + SL_RING_OFFSET;
+	size_t at = (size_t)(session->head & (SL_RING_SIZE - 1)), rest = (size_t)SL_RING_SIZE - at;
+	if (!wait_for_room(session, size + (rest < size ? rest : 0))) {
+		pthread_mutex_unlock(&session->ring);
+		return NULL;
+	}
+	if (rest < size) {
+		uint32_t filler[2] = {(uint32_t)rest, 0};
+		memcpy(ring + at, filler, sizeof(filler));
+		session->head += rest;
+		at = 0;
+	}
+	return ring + at;
+}
+
+void sl_end(struct sl_session *session, uint8_t *frame, uint8_t *end, uint32_t call, struct sl_slot *slot)
+{
+	uint32_t size = (uint32_t)(end - frame);
+	uint16_t number = (uint16_t)call, waiter = 0;
+	if (slot) {
+		waiter = (uint16_t)(slot_index(session, slot) + 1);
+		atomic_store_explicit(&slot->state, SL_SLOT_PENDING, memory_order_relaxed);
+	}
+	memcpy(frame, &size, 4);
+	memcpy(frame + 4, &number, 2);
+	memcpy(frame + 6, &waiter, 2);
+	session->head += size;
+	atomic_store(word64(session, SL_WORD_HEAD), session->head);
+	if (atomic_load(word32(session, SL_WORD_ASLEEP)) && atomic_exchange(word32(session, SL_WORD_ASLEEP), 0)) {
+		atomic_fetch_add(word32(session, SL_WORD_DOORBELL), 1);
+		futex_wake(word32(session, SL_WORD_DOORBELL));
+	}
+	pthread_mutex_unlock(&session->ring);
+}
+
+struct sl_slot *sl_slot_take(struct sl_session *session)
+{
+	while (sem_wait(&session->slots_free) != 0 && errno == EINTR)
+		;
+	uint64_t taken = atomic_load(&session->slots_taken);
+	for (;;) {
+		unsigned index = (unsigned)__builtin_ctzll(~taken);
+		if (atomic_compare_exchange_weak(&session->slots_taken, &taken, taken | 1ULL << index))
+			return slot_at(session, index);
+	}
+}
+
+void sl_slot_give(struct sl_session *session, struct sl_slot *slot)
+{
+	atomic_fetch_and(&session->slots_taken, ~(1ULL << slot_index(session, slot)));
+	sem_post(&session->slots_free);
+}
+
+/*
+ * Spins while answers tend to come within the spin, and less and less while they do not: a core that spins in vain is
+ * one that the driver's threads cannot have.
+ */
+static bool spin(struct sl_session *session, struct sl_slot *slot)
+{
+	uint32_t budget = atomic_load_explicit(&session->spin, memory_order_relaxed);
+	for (uint32_t i = 0; i < budget; i++) {
+		if (atomic_load_explicit(&slot->state, memory_order_acquire) == SL_SLOT_DONE) {
+			if (budget < SPIN_MAX)
+				atomic_store_explicit(&session->spin, budget + budget / 4 + 1, memory_order_relaxed);
+			return true;
+		}
+		pause_cpu();
+	}
+	if (budget > SPIN_MIN)
+		atomic_store_explicit(&session->spin, budget - budget / 8, memory_order_relaxed);
+	return false;
+}
+
+/* Waits for the answer to a frame that was sent with slot; sent is what the sending returned. */
+cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent)
+{
+	if (sent != CL_SUCCESS)
+		return sent;
+	if (!spin(session, slot)) {
+		uint32_t expected = SL_SLOT_PENDING;
+		atomic_compare_exchange_strong(&slot->state, &expected, SL_SLOT_WAITING);
+		while (atomic_load_explicit(&slot->state, memory_order_acquire) != SL_SLOT_DONE) {
+			futex_wait(&slot->state, SL_SLOT_WAITING);
+			if (atomic_load(&slot->state) != SL_SLOT_DONE && !sl_session_alive(session))
+				return CL_OUT_OF_RESOURCES;
+		}
+	}
+	if (atomic_load_explicit(&session->pending_count, memory_order_relaxed))
+		sl_collect(session);
+	return slot->status;
+}
+
+/* Waits, and gives the slot back. */
+cl_int sl_finish(struct sl_session *session, struct sl_slot *slot, cl_int sent)
+{
+	cl_int status = sl_wait(session, slot, sent);
+	sl_slot_give(session, slot);
+	return status;
+}
+
+/* The answer's payload. Valid until the slot is given back. NULL where it is not within the arena. */
+const uint8_t *sl_reply(struct sl_session *session, struct sl_slot *slot, size_t *length)
+{
+	uint32_t size = slot->length;
+	*length = 0;
+	if (!slot->elsewhere) {
+		if (size > SL_SLOT_PAYLOAD)
+			return NULL;
+		*length = size;
+		return slot->payload;
+	}
+	uint64_t offset;
+	memcpy(&offset, slot->payload, 8);
+	if (offset > session->arena_size || size > session->arena_size - offset)
+		return NULL;
+	*length = size;
+	return session->arena + offset;
+}
+
+cl_int sl_reserve(struct sl_session *session, size_t size, uint64_t *offset)
+{
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_int status = sl_wait(session, slot, sl_send_reserve(session, slot, size));
+	if (status == CL_SUCCESS) {
+		memcpy(offset, slot->payload, 8);
+		if (*offset > session->arena_size || size > session->arena_size - *offset)
+			status = CL_OUT_OF_RESOURCES;
+	}
+	sl_slot_give(session, slot);
+	return status;
+}
+
+void sl_unreserve(struct sl_session *session, uint64_t offset)
+{
+	(void)sl_send_unreserve(session, NULL, offset);
+}
+
+/* Puts bytes too long for a frame into the arena; the worker gives the place back. */
+cl_int sl_place(struct sl_session *session, size_t length, const void *bytes, uint64_t *offset)
+{
+	cl_int status = sl_reserve(session, length, offset);
+	if (status == CL_SUCCESS)
+		memcpy(session->arena + *offset, bytes, length);
+	return status;
+}

@@ -1,0 +1,298 @@
+/*
+ * The Sluice shim: an OpenCL driver that forwards each call to a worker.
+ *
+ * Lock order: session.c's connecting, then a session's staging, then its
+ * handles, then its ring. No lock is held while a caller's code runs.
+ */
+#ifndef SL_SHIM_H
+#define SL_SHIM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#define CL_TARGET_OPENCL_VERSION 300
+#define CL_USE_DEPRECATED_OPENCL_1_0_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_0_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_2_APIS
+#include <CL/cl.h>
+#include <CL/cl_icd.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "gen/wire.h"
+
+#define SL_OBJECT_MAGIC 0x534c4f42U
+#define SL_ARGUMENTS_MAX 256
+#define SL_CONFIRMED_MAX 4
+
+typedef void(CL_CALLBACK *sl_context_callback)(const char *, const void *, size_t, void *);
+typedef void(CL_CALLBACK *sl_context_destructor)(cl_context, void *);
+typedef void(CL_CALLBACK *sl_program_callback)(cl_program, void *);
+typedef void(CL_CALLBACK *sl_event_callback)(cl_event, cl_int, void *);
+typedef void(CL_CALLBACK *sl_mem_callback)(cl_mem, void *);
+typedef void(CL_CALLBACK *sl_native_kernel)(void *);
+typedef void(CL_CALLBACK *sl_svm_free_callback)(cl_command_queue, cl_uint, void **, void *);
+
+typedef struct sl_object sl_object;
+
+/* A property list as the program gave it, ended by 0; none where count is 0. */
+struct sl_properties {
+	uint32_t count;
+	uint64_t list[16];
+};
+
+struct sl_mapping {
+	struct sl_mapping *next;
+	void *pointer;
+	size_t offset, size;
+	cl_map_flags flags;
+};
+
+/* A launch that the driver has accepted; the like of it need not be asked again. */
+struct sl_launch {
+	cl_uint work_dim;
+	bool has_local;
+	size_t local[3];
+};
+
+struct sl_argument {
+	uint32_t form;          /* SL_ARGUMENT_* */
+	_Atomic size_t accepted; /* a size that the driver has accepted, plus one */
+};
+
+struct sl_object {
+	const struct _cl_icd_dispatch *dispatch; /* first: the loader calls through it */
+	void *dispatch_data;                     /* second: cl_khr_icd 2.0.0 */
+	uint32_t magic;
+	uint32_t kind;
+	uint32_t handle;
+	_Atomic uint32_t references; /* what the program has retained */
+	_Atomic uint32_t holders;    /* objects that refer to this one, plus one while references > 0 */
+	struct sl_session *session;
+	sl_object *context;
+	sl_object *parent; /* of a sub-buffer, kernel or event: buffer, program, queue */
+	union {
+		struct sl_properties properties; /* of a context */
+		struct {
+			cl_command_queue_properties flags;
+			struct sl_properties properties;
+		} queue;
+		struct {
+			cl_mem_flags flags;
+			size_t size, origin;
+			void *host_pointer;
+			_Atomic uint64_t place; /* arena offset plus one; 0 while unknown */
+			pthread_mutex_t lock;
+			struct sl_mapping *mappings;
+			cl_uint map_count;
+		} mem;
+		struct {
+			cl_uint argument_count;
+			struct sl_argument *arguments;
+			pthread_mutex_t lock;
+			unsigned next_launch;
+			struct sl_launch launches[SL_CONFIRMED_MAX];
+		} kernel;
+		struct {
+			cl_command_type command;
+			_Atomic int complete;
+		} event;
+	} as;
+};
+
+/* One info query that was answered when the session began. */
+struct sl_fact {
+	uint32_t parameter;
+	uint32_t length;
+	const uint8_t *value;
+};
+
+/* A place in the staging window, in order of allocation. */
+struct sl_staged {
+	uint32_t begin, size;
+	uint32_t ticket; /* plus one; 0 where the place is free again at once */
+	bool left;
+};
+
+/* A read whose bytes wait to be copied to the program's memory. */
+struct sl_pending {
+	struct sl_pending *next;
+	uint32_t ticket;
+	uint32_t place;
+	uint64_t offset;
+	size_t size;
+	void *destination; /* NULL for a write, of which only the place is to be given back */
+	struct sl_staged *staged;
+};
+
+#define SL_STAGED_MAX 1024
+
+struct sl_session {
+	int connection;
+	_Atomic bool lost;
+	uint8_t *segment;
+	uint8_t *arena;
+	uint64_t arena_size;
+	sl_object platform, device;
+	uint8_t *facts_data;
+	struct sl_fact *facts[2]; /* the platform's, the device's; sorted */
+	size_t fact_counts[2];
+
+	pthread_mutex_t ring;
+	uint64_t head;
+
+	sem_t slots_free;
+	_Atomic uint64_t slots_taken;
+	_Atomic uint32_t spin;
+
+	pthread_mutex_t handles;
+	uint32_t *handles_free;
+	uint32_t handles_free_count, handles_next;
+
+	pthread_mutex_t staging;
+	uint32_t staging_head, staging_used;
+	struct sl_staged staged[SL_STAGED_MAX];
+	uint32_t staged_first, staged_count;
+	uint64_t tickets_taken[SL_TICKET_COUNT / 64];
+	_Atomic uint32_t pending_count;
+	struct sl_pending *pending;
+	struct sl_pending pending_by_ticket[SL_TICKET_COUNT];
+
+	_Atomic int64_t credit;
+};
+
+struct sl_slot {
+	_Atomic uint32_t state;
+	int32_t status;
+	uint32_t length;
+	uint32_t elsewhere; /* 1: the payload is an arena offset */
+	uint8_t payload[SL_SLOT_PAYLOAD];
+};
+
+struct sl_function {
+	const char *name;
+	void *pointer;
+};
+
+extern const struct _cl_icd_dispatch sl_dispatch;
+extern const struct sl_function sl_functions[];
+
+/* session.c */
+struct sl_session *sl_session(void);
+bool sl_session_alive(struct sl_session *session);
+uint8_t *sl_begin(struct sl_session *session, size_t size);
+void sl_end(struct sl_session *session, uint8_t *frame, uint8_t *end, uint32_t call, struct sl_slot *slot);
+struct sl_slot *sl_slot_take(struct sl_session *session);
+void sl_slot_give(struct sl_session *session, struct sl_slot *slot);
+cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent);
+cl_int sl_finish(struct sl_session *session, struct sl_slot *slot, cl_int sent);
+cl_int sl_place(struct sl_session *session, size_t length, const void *bytes, uint64_t *offset);
+cl_int sl_reserve(struct sl_session *session, size_t size, uint64_t *offset);
+void sl_unreserve(struct sl_session *session, uint64_t offset);
+const uint8_t *sl_reply(struct sl_session *session, struct sl_slot *slot, size_t *length);
+
+/* connect.c */
+int sl_connect(uint64_t *arena_size, uint64_t *credit, int descriptors[2]);
+
+/* object.c */
+sl_object *sl_object_new(struct sl_session *session, uint32_t kind, sl_object *context, sl_object *parent);
+sl_object *sl_event_new(sl_object *of, cl_command_type command);
+void sl_discard(sl_object *object);
+void sl_retain(sl_object *object);
+void sl_release(sl_object *object);
+cl_int sl_check_list(uint32_t kind, cl_uint count, void *const *list, cl_int invalid);
+cl_int sl_check_wait_list(const sl_object *of, cl_uint count, const cl_event *list);
+
+/* info.c */
+cl_int sl_info(const void *value, size_t length, size_t size, void *out, size_t *size_ret);
+cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int sent, size_t size, void *out, size_t *size_ret);
+cl_int sl_describe(struct sl_session *session);
+const struct sl_fact *sl_fact(const sl_object *object, uint32_t parameter);
+uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, uint64_t otherwise);
+
+/* context.c */
+cl_int sl_properties_copy(struct sl_properties *to, const uint64_t *list);
+cl_int sl_properties_info(const struct sl_properties *p, size_t element, size_t size, void *out, size_t *size_ret);
+
+/* memory.c */
+bool sl_mem_spans(const sl_object *mem, size_t offset, size_t size);
+bool sl_mem_overlap(const sl_object *a, size_t a_offset, const sl_object *b, size_t b_offset, size_t size);
+bool sl_mem_misaligned(const sl_object *mem, const sl_object *queue);
+cl_int sl_mem_place(sl_object *mem, uint8_t **bytes);
+void sl_mem_retire(sl_object *mem);
+
+/* staging.c */
+bool sl_stage(struct sl_session *session, size_t size, bool keep, struct sl_pending *pending);
+void sl_unstage(struct sl_session *session, struct sl_pending *pending);
+cl_int sl_stage_large(struct sl_session *session, size_t size, struct sl_pending *pending);
+uint8_t *sl_pending_bytes(struct sl_session *session, const struct sl_pending *pending);
+void sl_pending_add(struct sl_session *session, const struct sl_pending *pending);
+void sl_collect(struct sl_session *session);
+
+/* kernel.c */
+void sl_kernel_retire(sl_object *kernel);
+
+/* The object behind a handle that the program passed, or NULL. */
+static inline sl_object *sl_find(void *handle, uint32_t kind)
+{
+	sl_object *object = handle;
+	if (!object || object->magic != SL_OBJECT_MAGIC || object->kind != kind)
+		return NULL;
+	return object;
+}
+
+static inline void *sl_fail(cl_int *errcode_ret, cl_int status)
+{
+	if (errcode_ret)
+		*errcode_ret = status;
+	return NULL;
+}
+
+static inline uint8_t *sl_put(uint8_t *p, uint64_t value)
+{
+	memcpy(p, &value, 8);
+	return p + 8;
+}
+
+static inline uint8_t *sl_put_handles(uint8_t *p, cl_uint count, void *const *list)
+{
+	p = sl_put(p, count);
+	for (cl_uint i = 0; i < count; i++)
+		p = sl_put(p, ((const sl_object *)list[i])->handle);
+	return p;
+}
+
+static inline uint8_t *sl_put_sizes(uint8_t *p, cl_uint count, const size_t *list)
+{
+	if (!list)
+		return sl_put(p, SL_LIST_ABSENT);
+	p = sl_put(p, count);
+	for (cl_uint i = 0; i < count; i++)
+		p = sl_put(p, list[i]);
+	return p;
+}
+
+static inline size_t sl_bytes_size(size_t length)
+{
+	return length > SL_INLINE_MAX ? 16 : 8 + ((length + 7) & ~(size_t)7);
+}
+
+static inline uint8_t *sl_put_bytes(uint8_t *p, size_t length, const void *bytes, uint64_t offset)
+{
+	p = sl_put(p, length);
+	if (length > SL_INLINE_MAX)
+		return sl_put(p, offset);
+	if (length)
+		memcpy(p, bytes, length);
+	return p + ((length + 7) & ~(size_t)7);
+}
+
+#endif

@@ -1,0 +1,281 @@
+/* Reads, writes, maps. */
+#include "gen/calls.h"
+#include "gen/messages.h"
+
+#include <stdlib.h>
+
+/* Transfers up to this size go through the staging window; larger blocking ones happen in the buffer itself. */
+#define SMALL_MAX (256U << 10)
+
+struct transfer {
+	sl_object *queue, *buffer;
+	bool blocking, read;
+	size_t offset, size;
+	cl_uint wait_count;
+	const cl_event *wait_list;
+	sl_object *event;
+};
+
+static cl_int transfer_check(const struct transfer *t, const void *pointer)
+{
+	if (t->buffer->context != t->queue->context)
+		return CL_INVALID_CONTEXT;
+	cl_mem_flags forbidden = CL_MEM_HOST_NO_ACCESS | (t->read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY);
+	if (!pointer || !t->size || !sl_mem_spans(t->buffer, t->offset, t->size))
+		return CL_INVALID_VALUE;
+	cl_int status = sl_check_wait_list(t->queue, t->wait_count, t->wait_list);
+	if (status != CL_SUCCESS)
+		return status;
+	if (t->buffer->as.mem.flags & forbidden)
+		return CL_INVALID_OPERATION;
+	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
+}
+
+static cl_int transfer_send(const struct transfer *t, struct sl_slot *slot, bool blocking, const struct sl_pending *place, uint32_t ticket)
+{
+	struct sl_session *session = t->queue->session;
+	if (t->read)
+		return sl_send_clEnqueueReadBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size, place->place, place->offset, ticket, t->wait_count, t->wait_list, t->event);
+	return sl_send_clEnqueueWriteBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size, place->place, place->offset, ticket, t->wait_count, t->wait_list, t->event);
+}
+
+/* Waits for the queue, then reads or writes the buffer's bytes in place: one copy, whatever the size. */
+static cl_int transfer_in_place(const struct transfer *t, void *pointer)
+{
+	struct sl_session *session = t->queue->session;
+	sl_object *gate = sl_event_new(t->queue->context, CL_COMMAND_USER);
+	if (!gate)
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_map_flags flags = t->read ? CL_MAP_READ : CL_MAP_WRITE_INVALIDATE_REGION;
+	cl_int status = sl_wait(session, slot, sl_send_access(session, slot, t->queue, t->buffer, flags, t->offset, t->size, t->wait_count, t->wait_list, gate, t->event));
+	uint64_t place;
+	memcpy(&place, slot->payload, 8);
+	sl_slot_give(session, slot);
+	if (status != CL_SUCCESS) {
+		sl_discard(gate);
+		return status;
+	}
+	if (place <= session->arena_size && t->size <= session->arena_size - place) {
+		if (t->read)
+			memcpy(pointer, session->arena + place, t->size);
+		else
+			memcpy(session->arena + place, pointer, t->size);
+	} else {
+		status = CL_OUT_OF_RESOURCES;
+	}
+	(void)sl_send_leave(session, NULL, gate);
+	sl_release(gate);
+	return status;
+}
+
+/* A blocking read, or a write whose event somebody may look at as soon as this returns. */
+static cl_int transfer_waited(const struct transfer *t, void *pointer)
+{
+	struct sl_session *session = t->queue->session;
+	struct sl_pending place = {.size = t->size};
+	bool small = t->size <= SMALL_MAX && sl_stage(session, t->size, false, &place);
+	if (!small) {
+		cl_int status = sl_reserve(session, t->size, &place.offset);
+		if (status != CL_SUCCESS)
+			return status;
+		place.place = SL_PLACE_ARENA;
+	}
+	uint8_t *bytes = sl_pending_bytes(session, &place);
+	if (!t->read)
+		memcpy(bytes, pointer, t->size);
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_int status = sl_finish(session, slot, transfer_send(t, slot, true, &place, 0));
+	if (t->read && status == CL_SUCCESS)
+		memcpy(pointer, bytes, t->size);
+	if (small)
+		sl_unstage(session, &place);
+	else
+		sl_unreserve(session, place.offset);
+	return status;
+}
+
+/* A transfer that the program does not wait for: a write's bytes are taken now, a read's are given when it is seen. */
+static cl_int transfer_later(const struct transfer *t, void *pointer)
+{
+	struct sl_session *session = t->queue->session;
+	struct sl_pending place = {.size = t->size, .destination = t->read ? pointer : NULL};
+	if (t->size > SMALL_MAX || !sl_stage(session, t->size, true, &place)) {
+		cl_int status = sl_stage_large(session, t->size, &place);
+		if (status != CL_SUCCESS)
+			return status;
+	}
+	if (!t->read)
+		memcpy(sl_pending_bytes(session, &place), pointer, t->size);
+	if (t->read || place.place == SL_PLACE_ARENA)
+		sl_pending_add(session, &place);
+	return transfer_send(t, NULL, false, &place, place.ticket + 1);
+}
+
+static cl_int transfer(struct transfer *t, void *pointer, cl_command_type command, cl_event *event)
+{
+	cl_int status = transfer_check(t, pointer);
+	if (status != CL_SUCCESS)
+		return status;
+	if (event && !(t->event = sl_event_new(t->queue, command)))
+		return CL_OUT_OF_HOST_MEMORY;
+	bool in_order = !(t->queue->as.queue.flags & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
+	if (!t->blocking || (!t->read && !t->event && !t->wait_count && in_order && t->size <= SMALL_MAX))
+		status = transfer_later(t, pointer);
+	else if (t->size <= SMALL_MAX || timed)
+		status = transfer_waited(t, pointer);
+	else
+		status = transfer_in_place(t, pointer);
+	/* A transfer larger than all the places for it still has the buffer itself. */
+	if (status == CL_OUT_OF_RESOURCES && t->size > SMALL_MAX && sl_session_alive(t->queue->session))
+		status = transfer_in_place(t, pointer);
+	if (!t->event)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(t->event);
+	else
+		*event = (cl_event)t->event;
+	return status;
+}
+
+cl_int CL_API_CALL sl_clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, size_t offset, size_t size, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+{
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE), .buffer = sl_find(buffer, SL_MEM), .blocking = blocking_read, .read = true, .offset = offset, .size = size, .wait_count = num_events_in_wait_list, .wait_list = event_wait_list};
+	if (!t.queue)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!t.buffer)
+		return CL_INVALID_MEM_OBJECT;
+	return transfer(&t, ptr, CL_COMMAND_READ_BUFFER, event);
+}
+
+cl_int CL_API_CALL sl_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, size_t offset, size_t size, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+{
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE), .buffer = sl_find(buffer, SL_MEM), .blocking = blocking_write, .offset = offset, .size = size, .wait_count = num_events_in_wait_list, .wait_list = event_wait_list};
+	if (!t.queue)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!t.buffer)
+		return CL_INVALID_MEM_OBJECT;
+	return transfer(&t, (void *)(uintptr_t)ptr, CL_COMMAND_WRITE_BUFFER, event);
+}
+
+static cl_int map_check(const struct transfer *t, cl_map_flags flags)
+{
+	const cl_map_flags writes = CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION;
+	if (t->buffer->context != t->queue->context)
+		return CL_INVALID_CONTEXT;
+	if (!t->size || !sl_mem_spans(t->buffer, t->offset, t->size) || (flags & ~(CL_MAP_READ | writes)))
+		return CL_INVALID_VALUE;
+	if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE)))
+		return CL_INVALID_VALUE;
+	cl_int status = sl_check_wait_list(t->queue, t->wait_count, t->wait_list);
+	if (status != CL_SUCCESS)
+		return status;
+	cl_mem_flags host = t->buffer->as.mem.flags;
+	if ((host & CL_MEM_HOST_NO_ACCESS) || ((flags & CL_MAP_READ) && (host & CL_MEM_HOST_WRITE_ONLY)) || ((flags & writes) && (host & CL_MEM_HOST_READ_ONLY)))
+		return CL_INVALID_OPERATION;
+	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
+}
+
+static cl_int map(const struct transfer *t, cl_map_flags flags, void **pointer)
+{
+	sl_object *mem = t->buffer;
+	struct sl_session *session = t->queue->session;
+	uint8_t *bytes, *host = mem->as.mem.host_pointer;
+	cl_int status = sl_mem_place(mem, &bytes);
+	struct sl_mapping *mapping = malloc(sizeof(*mapping));
+	if (status != CL_SUCCESS || !mapping) {
+		free(mapping);
+		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
+	}
+	/* Bytes that the program wants at an address of its own must be there when it looks, so that map always waits. */
+	bool blocking = t->blocking || host;
+	struct sl_slot *slot = blocking ? sl_slot_take(session) : NULL;
+	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size, t->wait_count, t->wait_list, t->event);
+	if (slot)
+		status = sl_finish(session, slot, status);
+	if (status != CL_SUCCESS) {
+		free(mapping);
+		return status;
+	}
+	*pointer = (host ? host : bytes) + t->offset;
+	if (host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION))
+		memcpy(*pointer, bytes + t->offset, t->size);
+	*mapping = (struct sl_mapping){.pointer = *pointer, .offset = t->offset, .size = t->size, .flags = flags};
+	pthread_mutex_lock(&mem->as.mem.lock);
+	mapping->next = mem->as.mem.mappings;
+	mem->as.mem.mappings = mapping;
+	mem->as.mem.map_count++;
+	pthread_mutex_unlock(&mem->as.mem.lock);
+	return CL_SUCCESS;
+}
+
+void *CL_API_CALL sl_clEnqueueMapBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_map, cl_map_flags map_flags, size_t offset, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event, cl_int *errcode_ret)
+{
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE), .buffer = sl_find(buffer, SL_MEM), .blocking = blocking_map, .offset = offset, .size = size, .wait_count = num_events_in_wait_list, .wait_list = event_wait_list};
+	if (!t.queue)
+		return sl_fail(errcode_ret, CL_INVALID_COMMAND_QUEUE);
+	if (!t.buffer)
+		return sl_fail(errcode_ret, CL_INVALID_MEM_OBJECT);
+	void *pointer = NULL;
+	cl_int status = map_check(&t, map_flags);
+	if (status == CL_SUCCESS && event && !(t.event = sl_event_new(t.queue, CL_COMMAND_MAP_BUFFER)))
+		status = CL_OUT_OF_HOST_MEMORY;
+	if (status == CL_SUCCESS)
+		status = map(&t, map_flags, &pointer);
+	if (status != CL_SUCCESS)
+		sl_discard(t.event);
+	else if (event)
+		*event = (cl_event)t.event;
+	sl_fail(errcode_ret, status);
+	return pointer;
+}
+
+/* Takes the mapping that pointer belongs to out of the buffer's list. */
+static struct sl_mapping *mapping_take(sl_object *mem, const void *pointer)
+{
+	struct sl_mapping *found = NULL;
+	pthread_mutex_lock(&mem->as.mem.lock);
+	for (struct sl_mapping **link = &mem->as.mem.mappings; *link; link = &(*link)->next) {
+		if ((*link)->pointer == pointer) {
+			found = *link;
+			*link = found->next;
+			mem->as.mem.map_count--;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&mem->as.mem.lock);
+	return found;
+}
+
+cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl_mem memobj, void *mapped_ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+{
+	sl_object *queue = sl_find(command_queue, SL_QUEUE), *mem = sl_find(memobj, SL_MEM), *event_object = NULL;
+	uint8_t *bytes;
+	if (!queue)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!mem)
+		return CL_INVALID_MEM_OBJECT;
+	if (mem->context != queue->context)
+		return CL_INVALID_CONTEXT;
+	cl_int status = sl_check_wait_list(queue, num_events_in_wait_list, event_wait_list);
+	if (status != CL_SUCCESS)
+		return status;
+	struct sl_mapping *mapping = mapping_take(mem, mapped_ptr);
+	if (!mapping)
+		return CL_INVALID_VALUE;
+	status = sl_mem_place(mem, &bytes);
+	if (status == CL_SUCCESS && event && !(event_object = sl_event_new(queue, CL_COMMAND_UNMAP_MEM_OBJECT)))
+		status = CL_OUT_OF_HOST_MEMORY;
+	if (status == CL_SUCCESS) {
+		if (mem->as.mem.host_pointer && mapping->flags & (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION))
+			memcpy(bytes + mapping->offset, mapping->pointer, mapping->size);
+		status = sl_send_clEnqueueUnmapMemObject(queue->session, NULL, queue, mem, mapping->offset, num_events_in_wait_list, event_wait_list, event_object);
+	}
+	free(mapping);
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else if (event)
+		*event = (cl_event)event_object;
+	return status;
+}
