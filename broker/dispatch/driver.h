@@ -1,0 +1,56 @@
+// What the dispatcher needs of C: the driver's API, scratch memory outside the
+// Go heap, and the waits on shared words.
+#ifndef DISPATCH_DRIVER_H
+#define DISPATCH_DRIVER_H
+
+#define CL_TARGET_OPENCL_VERSION 300
+#define CL_USE_DEPRECATED_OPENCL_1_0_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#define CL_USE_DEPRECATED_OPENCL_2_0_APIS
+#include <CL/cl.h>
+#include <linux/futex.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Spins until *word differs from value, at most rounds times. Returns whether it does.
+static inline int driver_spin(const uint64_t *word, uint64_t value, uint32_t rounds)
+{
+	for (uint32_t i = 0; i < rounds; i++) {
+		if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value)
+			return 1;
+#if defined(__x86_64__)
+		__builtin_ia32_pause();
+#elif defined(__aarch64__)
+		__asm__ volatile("yield");
+#endif
+	}
+	return 0;
+}
+
+// Sleeps while *word is value.
+static inline void driver_sleep(uint32_t *word, uint32_t value)
+{
+	syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+}
+
+static inline void driver_wake(uint32_t *word, int sleepers)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE, sleepers, NULL, NULL, 0);
+}
+
+// Called by the driver when it has let go of a buffer's bytes.
+static void CL_CALLBACK driver_let_go(cl_mem memobj, void *flag)
+{
+	(void)memobj;
+	__atomic_store_n((uint32_t *)flag, 1, __ATOMIC_RELEASE);
+}
+
+static inline cl_int driver_watch(cl_mem memobj, uint32_t *flag)
+{
+	return clSetMemObjectDestructorCallback(memobj, driver_let_go, flag);
+}
+
+#endif

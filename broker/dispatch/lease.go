@@ -1,0 +1,152 @@
+// Package dispatch is the worker's side of forwarded calls: it reads a Session's
+// frames, checks them, and carries them out on the driver. It is the only
+// package that a hostile program's bytes reach beside the driver itself.
+package dispatch
+
+// #cgo LDFLAGS: -l:libOpenCL.so.1
+// #include "driver.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"sluice/vdev/wire"
+)
+
+// Errors of a Lease and its Sessions.
+var (
+	ErrDevice   = errors.New("no such device")
+	ErrProtocol = errors.New("the shim broke the protocol")
+	ErrSessions = errors.New("too many sessions")
+)
+
+// SessionMax bounds the Sessions of one Lease at a time.
+const SessionMax = 64
+
+// Limits is what a Lease may use.
+type Limits struct {
+	MemoryBytes                uint64
+	PlatformIndex, DeviceIndex int
+}
+
+// Stats counts what a Lease has done since it began, but for Sessions and
+// MemoryBytes, which are of now.
+type Stats struct {
+	Sessions, Calls, BytesToDevice, BytesFromDevice, MemoryBytes uint64
+}
+
+// Lease serves the Sessions of one Lease on one device.
+type Lease struct {
+	limits   Limits
+	platform C.cl_platform_id
+	device   C.cl_device_id
+	facts    []byte
+
+	sessions, calls, toDevice, fromDevice atomic.Uint64
+	memory                                atomic.Int64 // bytes left
+	segments                              chan segment
+}
+
+// NewLease finds the device that limits name and gets ready to serve Sessions.
+func NewLease(limits Limits) (*Lease, error) {
+	l := &Lease{limits: limits, segments: make(chan segment, 1)}
+	platforms := make([]C.cl_platform_id, 64)
+	var count C.cl_uint
+	if status := C.clGetPlatformIDs(C.cl_uint(len(platforms)), &platforms[0], &count); status != C.CL_SUCCESS {
+		return nil, fmt.Errorf("listing platforms: %w: OpenCL status %d", ErrDevice, status)
+	}
+	if limits.PlatformIndex < 0 || limits.PlatformIndex >= min(int(count), len(platforms)) {
+		return nil, fmt.Errorf("%w: platform %d of %d", ErrDevice, limits.PlatformIndex, count)
+	}
+	l.platform = platforms[limits.PlatformIndex]
+	devices := make([]C.cl_device_id, 64)
+	if status := C.clGetDeviceIDs(l.platform, C.CL_DEVICE_TYPE_ALL, C.cl_uint(len(devices)), &devices[0], &count); status != C.CL_SUCCESS {
+		return nil, fmt.Errorf("listing devices: %w: OpenCL status %d", ErrDevice, status)
+	}
+	if limits.DeviceIndex < 0 || limits.DeviceIndex >= min(int(count), len(devices)) {
+		return nil, fmt.Errorf("%w: device %d of %d", ErrDevice, limits.DeviceIndex, count)
+	}
+	l.device = devices[limits.DeviceIndex]
+	l.memory.Store(int64(limits.MemoryBytes))
+	l.facts = describe(l.platform, l.device, limits.MemoryBytes)
+	l.prepare()
+	return l, nil
+}
+
+// prepare makes the next Session's segment ahead of its need.
+func (l *Lease) prepare() {
+	go func() {
+		if s, err := newSegment(); err == nil {
+			select {
+			case l.segments <- s:
+			default:
+				s.close()
+			}
+		}
+	}()
+}
+
+// segment takes the prepared segment, or makes one.
+func (l *Lease) segment() (segment, error) {
+	select {
+	case s := <-l.segments:
+		l.prepare()
+		return s, nil
+	default:
+		return newSegment()
+	}
+}
+
+// Stats returns the Lease's counts.
+func (l *Lease) Stats() Stats {
+	return Stats{
+		Sessions:        l.sessions.Load(),
+		Calls:           l.calls.Load(),
+		BytesToDevice:   l.toDevice.Load(),
+		BytesFromDevice: l.fromDevice.Load(),
+		MemoryBytes:     l.limits.MemoryBytes - uint64(l.memory.Load()),
+	}
+}
+
+// take reserves bytes of the Lease's memory.
+func (l *Lease) take(bytes uint64) bool {
+	for {
+		left := l.memory.Load()
+		if left < 0 || bytes > uint64(left) {
+			return false
+		}
+		if l.memory.CompareAndSwap(left, left-int64(bytes)) {
+			return true
+		}
+	}
+}
+
+func (l *Lease) give(bytes uint64) { l.memory.Add(int64(bytes)) }
+
+// creditFirst is what a Session may allocate before it asks.
+func (l *Lease) creditFirst() uint64 {
+	credit := min(l.limits.MemoryBytes/16, 16<<20)
+	if !l.take(credit) {
+		return 0
+	}
+	return credit
+}
+
+// arenaBytes is the size of a Session's arena: the memory, what rounding loses,
+// and the places of large transfers.
+func (l *Lease) arenaBytes() uint64 {
+	return roundUp(l.limits.MemoryBytes+l.limits.MemoryBytes/8+reserveMax+(64<<20), pageBytes)
+}
+
+func pointer(b []byte) unsafe.Pointer {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Pointer(&b[0])
+}
+
+// Compile-time agreement with the wire.
+var _ = [1]struct{}{}[wire.RingSize&(wire.RingSize-1)]

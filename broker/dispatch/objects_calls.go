@@ -1,0 +1,285 @@
+package dispatch
+
+// #include "driver.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"sluice/vdev/wire"
+)
+
+// argumentsMax bounds the arguments of a kernel.
+const argumentsMax = 256
+
+// answerMax bounds the answer to a query, in bytes.
+const answerMax = 64 << 20
+
+func (t *thread) describe(argsDescribe) C.cl_int {
+	t.reply = append(t.reply, t.session.lease.facts...)
+	return C.CL_SUCCESS
+}
+
+func (t *thread) clCreateContext(a argsClCreateContext) C.cl_int {
+	l := t.session.lease
+	properties := [3]C.cl_context_properties{C.CL_CONTEXT_PLATFORM, C.cl_context_properties(uintptr(unsafe.Pointer(l.platform))), 0}
+	var status C.cl_int
+	context := C.clCreateContext(&properties[0], 1, &l.device, nil, nil, &status)
+	return t.keep(a.created, unsafe.Pointer(context), status)
+}
+
+func (t *thread) clCreateCommandQueueWithProperties(a argsClCreateCommandQueueWithProperties) C.cl_int {
+	var status C.cl_int
+	queue := C.clCreateCommandQueue(driverContext(a.context.driver), t.session.lease.device, a.properties, &status)
+	return t.keep(a.created, unsafe.Pointer(queue), status)
+}
+
+func (t *thread) clCreateProgramWithSource(a argsClCreateProgramWithSource) C.cl_int {
+	var status C.cl_int
+	source := C.CBytes(append(a.source, 0))
+	defer C.free(source)
+	text, length := (*C.char)(source), C.size_t(len(a.source))
+	program := C.clCreateProgramWithSource(driverContext(a.context.driver), 1, &text, &length, &status)
+	return t.keep(a.created, unsafe.Pointer(program), status)
+}
+
+func (t *thread) clCreateProgramWithBinary(a argsClCreateProgramWithBinary) C.cl_int {
+	if len(a.binary) == 0 {
+		return t.keep(a.created, nil, C.CL_INVALID_VALUE)
+	}
+	var status, binaryStatus C.cl_int
+	binary := C.CBytes(a.binary)
+	defer C.free(binary)
+	data, length := (*C.uchar)(binary), C.size_t(len(a.binary))
+	program := C.clCreateProgramWithBinary(driverContext(a.context.driver), 1, &t.session.lease.device, &length, &data, &binaryStatus, &status)
+	return t.keep(a.created, unsafe.Pointer(program), status)
+}
+
+func (t *thread) clBuildProgram(a argsClBuildProgram) C.cl_int {
+	// A kernel's arguments are told apart by what this option makes the driver keep.
+	options := C.CString(string(a.options) + " -cl-kernel-arg-info")
+	defer C.free(unsafe.Pointer(options))
+	program := driverProgram(a.program.driver)
+	t.yield()
+	return C.clBuildProgram(program, 1, &t.session.lease.device, options, nil, nil)
+}
+
+// query answers with what the driver's query get returns, in its two steps.
+func (t *thread) query(get func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int) C.cl_int {
+	var size C.size_t
+	if status := get(0, nil, &size); status != C.CL_SUCCESS {
+		return status
+	}
+	if size > answerMax {
+		return C.CL_OUT_OF_RESOURCES
+	}
+	if size == 0 {
+		return C.CL_SUCCESS
+	}
+	t.reply = append(t.reply, make([]byte, size)...)
+	return get(size, unsafe.Pointer(&t.reply[0]), nil)
+}
+
+func (t *thread) clGetProgramInfo(a argsClGetProgramInfo) C.cl_int {
+	program := driverProgram(a.program.driver)
+	switch a.paramName {
+	case C.CL_PROGRAM_BINARIES:
+		return t.binaries(program)
+	case C.CL_PROGRAM_CONTEXT, C.CL_PROGRAM_DEVICES:
+		return C.CL_INVALID_VALUE
+	}
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetProgramInfo(program, a.paramName, size, value, sizeRet)
+	})
+}
+
+// binaries answers with the one device's binary.
+func (t *thread) binaries(program C.cl_program) C.cl_int {
+	var size C.size_t
+	if status := C.clGetProgramInfo(program, C.CL_PROGRAM_BINARY_SIZES, C.size_t(unsafe.Sizeof(size)), unsafe.Pointer(&size), nil); status != C.CL_SUCCESS {
+		return status
+	}
+	if size > answerMax {
+		return C.CL_OUT_OF_RESOURCES
+	}
+	if size == 0 {
+		return C.CL_SUCCESS
+	}
+	binary := C.calloc(1, size)
+	defer C.free(binary)
+	t.scratch.created = binary
+	status := C.clGetProgramInfo(program, C.CL_PROGRAM_BINARIES, C.size_t(unsafe.Sizeof(binary)), unsafe.Pointer(&t.scratch.created), nil)
+	if status == C.CL_SUCCESS {
+		t.reply = append(t.reply, unsafe.Slice((*byte)(binary), int(size))...)
+	}
+	return status
+}
+
+func (t *thread) clGetProgramBuildInfo(a argsClGetProgramBuildInfo) C.cl_int {
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetProgramBuildInfo(driverProgram(a.program.driver), t.session.lease.device, a.paramName, size, value, sizeRet)
+	})
+}
+
+func (t *thread) clCreateKernel(a argsClCreateKernel) C.cl_int {
+	var status C.cl_int
+	name := C.CString(string(a.kernelName))
+	defer C.free(unsafe.Pointer(name))
+	kernel := C.clCreateKernel(driverProgram(a.program.driver), name, &status)
+	if status != C.CL_SUCCESS {
+		return t.keep(a.created, nil, status)
+	}
+	forms, status := argumentForms(kernel)
+	if status != C.CL_SUCCESS {
+		C.clReleaseKernel(kernel)
+		return t.keep(a.created, nil, status)
+	}
+	a.created.arguments = forms
+	t.reply = binary.LittleEndian.AppendUint32(t.reply, uint32(len(forms)))
+	for _, f := range forms {
+		t.reply = binary.LittleEndian.AppendUint32(t.reply, f)
+	}
+	return t.keep(a.created, unsafe.Pointer(kernel), status)
+}
+
+// argumentForms asks the driver which arguments are handles: a program's bytes
+// must never stand for the driver's pointers.
+func argumentForms(kernel C.cl_kernel) ([]uint32, C.cl_int) {
+	var count C.cl_uint
+	if status := C.clGetKernelInfo(kernel, C.CL_KERNEL_NUM_ARGS, C.size_t(unsafe.Sizeof(count)), unsafe.Pointer(&count), nil); status != C.CL_SUCCESS {
+		return nil, status
+	}
+	if count > argumentsMax {
+		return nil, C.CL_OUT_OF_RESOURCES
+	}
+	forms := make([]uint32, count)
+	for i := range forms {
+		var space C.cl_kernel_arg_address_qualifier
+		if status := C.clGetKernelArgInfo(kernel, C.cl_uint(i), C.CL_KERNEL_ARG_ADDRESS_QUALIFIER, C.size_t(unsafe.Sizeof(space)), unsafe.Pointer(&space), nil); status != C.CL_SUCCESS {
+			return nil, status
+		}
+		switch space {
+		case C.CL_KERNEL_ARG_ADDRESS_GLOBAL, C.CL_KERNEL_ARG_ADDRESS_CONSTANT:
+			forms[i] = wire.ArgumentBuffer
+		case C.CL_KERNEL_ARG_ADDRESS_LOCAL:
+			forms[i] = wire.ArgumentLocal
+		default:
+			forms[i] = valueForm(kernel, C.cl_uint(i))
+		}
+	}
+	return forms, C.CL_SUCCESS
+}
+
+func valueForm(kernel C.cl_kernel, index C.cl_uint) uint32 {
+	var name [64]byte
+	status := C.clGetKernelArgInfo(kernel, index, C.CL_KERNEL_ARG_TYPE_NAME, C.size_t(len(name)), unsafe.Pointer(&name[0]), nil)
+	const sampler = "sampler_t\x00"
+	if status == C.CL_SUCCESS && string(name[:len(sampler)]) == sampler {
+		return wire.ArgumentSampler
+	}
+	return wire.ArgumentValue
+}
+
+func (t *thread) clSetKernelArg(a argsClSetKernelArg) C.cl_int {
+	if uint64(a.argIndex) >= uint64(len(a.kernel.arguments)) || uint32(a.argForm) != a.kernel.arguments[a.argIndex] {
+		t.violate("argument %d of a kernel with %d, of form %d", uint32(a.argIndex), len(a.kernel.arguments), uint32(a.argForm))
+		return C.CL_SUCCESS
+	}
+	kernel := driverKernel(a.kernel.driver)
+	switch a.argForm {
+	case wire.ArgumentBuffer:
+		t.scratch.created = nil
+		if a.buffer != nil {
+			t.scratch.created = a.buffer.driver
+		}
+		return C.clSetKernelArg(kernel, a.argIndex, C.size_t(unsafe.Sizeof(t.scratch.created)), unsafe.Pointer(&t.scratch.created))
+	case wire.ArgumentLocal:
+		return C.clSetKernelArg(kernel, a.argIndex, a.argSize, nil)
+	case wire.ArgumentValue:
+		return C.clSetKernelArg(kernel, a.argIndex, C.size_t(len(a.argValue)), pointer(a.argValue))
+	}
+	return C.CL_INVALID_SAMPLER
+}
+
+func (t *thread) clGetKernelInfo(a argsClGetKernelInfo) C.cl_int {
+	switch a.paramName {
+	case C.CL_KERNEL_CONTEXT, C.CL_KERNEL_PROGRAM:
+		return C.CL_INVALID_VALUE
+	}
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelInfo(driverKernel(a.kernel.driver), a.paramName, size, value, sizeRet)
+	})
+}
+
+func (t *thread) clGetKernelWorkGroupInfo(a argsClGetKernelWorkGroupInfo) C.cl_int {
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelWorkGroupInfo(driverKernel(a.kernel.driver), t.session.lease.device, a.paramName, size, value, sizeRet)
+	})
+}
+
+func (t *thread) clGetKernelSubGroupInfo(a argsClGetKernelSubGroupInfo) C.cl_int {
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelSubGroupInfo(driverKernel(a.kernel.driver), t.session.lease.device, a.paramName, C.size_t(len(a.inputValue)), pointer(a.inputValue), size, value, sizeRet)
+	})
+}
+
+func (t *thread) clGetKernelArgInfo(a argsClGetKernelArgInfo) C.cl_int {
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelArgInfo(driverKernel(a.kernel.driver), a.argIndex, a.paramName, size, value, sizeRet)
+	})
+}
+
+func (t *thread) clFinish(a argsClFinish) C.cl_int {
+	queue, earlier := driverQueue(a.commandQueue.driver), refusal(a.commandQueue)
+	t.yield()
+	if status := C.clFinish(queue); status != C.CL_SUCCESS {
+		return status
+	}
+	return earlier
+}
+
+// clWaitForEvents keeps the events while it waits, as the program may release
+// them from another thread.
+func (t *thread) clWaitForEvents(a argsClWaitForEvents) C.cl_int {
+	events := unsafe.Slice(listEvent(a.eventList), int(a.eventList.count))
+	for _, e := range events {
+		C.clRetainEvent(e)
+	}
+	t.yield()
+	status := C.clWaitForEvents(a.eventList.count, listEvent(a.eventList))
+	for _, e := range events {
+		C.clReleaseEvent(e)
+	}
+	return status
+}
+
+func (t *thread) clGetEventInfo(a argsClGetEventInfo) C.cl_int {
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetEventInfo(driverEvent(a.event.driver), C.CL_EVENT_COMMAND_EXECUTION_STATUS, size, value, sizeRet)
+	})
+}
+
+func (t *thread) clGetEventProfilingInfo(a argsClGetEventProfilingInfo) C.cl_int {
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetEventProfilingInfo(driverEvent(a.event.driver), a.paramName, size, value, sizeRet)
+	})
+}
+
+func (t *thread) clCreateUserEvent(a argsClCreateUserEvent) C.cl_int {
+	var status C.cl_int
+	event := C.clCreateUserEvent(driverContext(a.context.driver), &status)
+	return t.keep(a.created, unsafe.Pointer(event), status)
+}
+
+func (t *thread) clSetUserEventStatus(a argsClSetUserEventStatus) C.cl_int {
+	return C.clSetUserEventStatus(driverEvent(a.event.driver), a.executionStatus)
+}
+
+func (t *thread) clGetDeviceAndHostTimer() C.cl_int {
+	var device, host C.cl_ulong
+	status := C.clGetDeviceAndHostTimer(t.session.lease.device, &device, &host)
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(device))
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(host))
+	return status
+}

@@ -1,0 +1,194 @@
+package dispatch
+
+// #include "driver.h"
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/vdev/wire"
+)
+
+// letGoTimeout bounds the wait for the driver to let go of a finished Session's
+// buffers; what it still holds then stays mapped until the worker ends.
+const letGoTimeout = 5 * time.Second
+
+// Session is one shim connection. Its frames are carried out by the thread that
+// leads; a thread that waits for the driver hands the lead on.
+type Session struct {
+	lease *Lease
+	log   *slog.Logger
+
+	shared      segment
+	arenaShared segment
+	ring        []byte
+	head        *uint64
+	tail        *uint64
+	doorbell    *uint32
+	asleep      *uint32
+	consumed    uint64
+
+	leading atomic.Uint32
+	idle    atomic.Int32
+	running atomic.Int32
+	closed  atomic.Bool
+	threads sync.WaitGroup
+	failed  atomic.Pointer[error]
+
+	// The leader alone uses these.
+	objects    objects
+	places     *arena
+	reserved   map[uint64]extent
+	reservedIn uint64
+	credit     uint64
+	retired    []*buffer
+
+	pendingMutex sync.Mutex
+	pending      []pendingTransfer
+}
+
+// Serve greets the shim at conn and carries out its calls until it is gone, ctx
+// ends, or it breaks the protocol, which is an error.
+func (l *Lease) Serve(ctx context.Context, conn *net.UnixConn, log *slog.Logger) error {
+	if l.sessions.Add(1) > SessionMax {
+		l.sessions.Add(^uint64(0))
+		_ = wire.WriteRefusal(conn, fmt.Sprintf("the lease has %d sessions already", SessionMax))
+		return ErrSessions
+	}
+	defer l.sessions.Add(^uint64(0))
+	s, err := l.open(conn, log)
+	if err != nil {
+		_ = wire.WriteRefusal(conn, "the worker has no memory for a session")
+		return err
+	}
+	s.start()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	// The connection carries nothing after the greeting: a byte is as good an end as none.
+	var one [1]byte
+	_, _ = conn.Read(one[:])
+	s.stop()
+	s.close()
+	if err := s.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// open makes the Session's shared memory and hands it to the shim.
+func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
+	shared, err := l.segment()
+	if err != nil {
+		return nil, err
+	}
+	arenaShared, err := newShared("sluice-arena", int(l.arenaBytes()))
+	if err != nil {
+		shared.close()
+		return nil, err
+	}
+	s := &Session{
+		lease: l, log: log, shared: shared, arenaShared: arenaShared,
+		ring:     shared.bytes[wire.RingOffset : wire.RingOffset+wire.RingSize],
+		head:     word64(shared.bytes, wire.WordHead),
+		tail:     word64(shared.bytes, wire.WordTail),
+		doorbell: word32(shared.bytes, wire.WordDoorbell),
+		asleep:   word32(shared.bytes, wire.WordAsleep),
+		places:   newArena(l.arenaBytes()),
+		reserved: make(map[uint64]extent),
+		credit:   l.creditFirst(),
+	}
+	chunk := new([chunkObjects]object)
+	s.objects.chunks[0] = chunk
+	chunk[wire.PlatformHandle] = object{kind: kindPlatform, driver: unsafe.Pointer(l.platform)}
+	chunk[wire.DeviceHandle] = object{kind: kindDevice, driver: unsafe.Pointer(l.device)}
+	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit})
+	if _, _, err := conn.WriteMsgUnix(welcome, unix.UnixRights(shared.fd, arenaShared.fd), nil); err != nil {
+		s.unmap()
+		return nil, fmt.Errorf("welcoming the shim: %w", err)
+	}
+	return s, nil
+}
+
+// fail ends the Session for a reason that is the shim's fault.
+func (s *Session) fail(err error) {
+	if s.failed.CompareAndSwap(nil, &err) {
+		s.log.Warn("session ended: the shim broke the protocol", "error", err)
+	}
+	s.closed.Store(true)
+}
+
+// stop ends the threads: it wakes those that sleep and frees those that wait for
+// a user event that nobody will set any more.
+func (s *Session) stop() {
+	s.closed.Store(true)
+	done := make(chan struct{})
+	go func() {
+		s.threads.Wait()
+		close(done)
+	}()
+	for {
+		atomic.AddUint32(s.doorbell, 1)
+		C.driver_wake((*C.uint32_t)(unsafe.Pointer(s.doorbell)), 1<<30)
+		s.objects.each(kindEvent, func(o *object) {
+			if o.failed == C.CL_SUCCESS {
+				// Only a user event takes a status, once; the driver refuses the rest.
+				C.clSetUserEventStatus(driverEvent(o.driver), C.CL_OUT_OF_RESOURCES)
+			}
+		})
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// close gives everything back to the driver, and then the memory.
+func (s *Session) close() {
+	s.objects.each(kindQueue, func(o *object) {
+		if o.failed == C.CL_SUCCESS {
+			C.clFinish(driverQueue(o.driver))
+		}
+	})
+	for _, p := range s.pending {
+		C.clReleaseEvent(p.event)
+	}
+	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindMem, kindQueue, kindContext} {
+		s.objects.each(k, func(o *object) { s.drop(o) })
+	}
+	deadline := time.Now().Add(letGoTimeout)
+	for s.reclaim(); len(s.retired) > 0; s.reclaim() {
+		if time.Now().After(deadline) {
+			s.log.Error("the driver still holds buffers of a finished session", "buffers", len(s.retired))
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.lease.give(s.credit)
+	s.unmap()
+}
+
+func (s *Session) unmap() {
+	s.shared.close()
+	s.arenaShared.close()
+}
+
+// drop releases what an entry names and frees the entry.
+func (s *Session) drop(o *object) {
+	if o.failed == C.CL_SUCCESS {
+		releaseDriver(o.kind, o.driver)
+		if o.buffer != nil && o.buffer.flag != nil {
+			s.retired = append(s.retired, o.buffer)
+		}
+	}
+	*o = object{}
+}

@@ -1,0 +1,264 @@
+package dispatch
+
+// #include "driver.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+
+	"sluice/vdev/wire"
+)
+
+const firstHandle = wire.FirstHandle
+
+// pendingTransfer is a transfer that nobody waits for.
+type pendingTransfer struct {
+	event  C.cl_event
+	ticket uint32
+}
+
+// eventOut is where the driver puts the event of a command, or nil.
+func (t *thread) eventOut(o *object) *C.cl_event {
+	if o == nil {
+		return nil
+	}
+	return (*C.cl_event)(unsafe.Pointer(&t.scratch.created))
+}
+
+func (t *thread) keepEvent(o *object, status C.cl_int) {
+	if o != nil {
+		t.keep(o, t.scratch.created, status)
+	}
+}
+
+// enqueued returns a command's status, and keeps the refusal of one that nobody
+// waits for until somebody waits for its queue.
+func (t *thread) enqueued(queue *object, status C.cl_int) C.cl_int {
+	if status != C.CL_SUCCESS && t.waiter == 0 {
+		queue.refusal = status
+	}
+	return status
+}
+
+// refusal takes the queue's kept refusal.
+func refusal(queue *object) C.cl_int {
+	status := queue.refusal
+	queue.refusal = C.CL_SUCCESS
+	return status
+}
+
+// place returns the bytes of a transfer, or nil after a violation.
+func (t *thread) place(where C.cl_uint, offset, size C.size_t) unsafe.Pointer {
+	at, n := uint64(offset), uint64(size)
+	switch where {
+	case wire.PlaceStaging:
+		if n > 0 && at <= wire.StagingSize && n <= wire.StagingSize-at {
+			return unsafe.Pointer(&t.session.shared.bytes[wire.StagingOffset+at])
+		}
+	case wire.PlaceArena:
+		if place, ok := t.session.reserved[at]; ok && n > 0 && n <= place.size {
+			return unsafe.Pointer(&t.session.arenaShared.bytes[at])
+		}
+	}
+	t.violate("a transfer of %d bytes at offset %d of place %d", n, at, uint32(where))
+	return nil
+}
+
+func (t *thread) clEnqueueReadBuffer(a argsClEnqueueReadBuffer) C.cl_int {
+	to := t.place(a.place, a.placeOffset, a.size)
+	if to == nil {
+		return C.CL_SUCCESS
+	}
+	t.session.lease.fromDevice.Add(uint64(a.size))
+	status := C.clEnqueueReadBuffer(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.offset, a.size, to, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut())
+	return t.transferred(a.commandQueue, a.event, a.blocking, a.ticket, status)
+}
+
+func (t *thread) clEnqueueWriteBuffer(a argsClEnqueueWriteBuffer) C.cl_int {
+	from := t.place(a.place, a.placeOffset, a.size)
+	if from == nil {
+		return C.CL_SUCCESS
+	}
+	t.session.lease.toDevice.Add(uint64(a.size))
+	status := C.clEnqueueWriteBuffer(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.offset, a.size, from, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut())
+	return t.transferred(a.commandQueue, a.event, a.blocking, a.ticket, status)
+}
+
+// ownEventOut is where the driver puts an event that the worker itself needs.
+func (t *thread) ownEventOut() *C.cl_event {
+	return (*C.cl_event)(unsafe.Pointer(&t.scratch.created))
+}
+
+// transferred follows a transfer to its end: it waits for it, or gives it a
+// ticket.
+func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket C.cl_uint, status C.cl_int) C.cl_int {
+	own := C.cl_event(t.scratch.created)
+	t.keepEvent(event, status)
+	if status != C.CL_SUCCESS {
+		if ticket != 0 {
+			t.session.finish(uint32(ticket))
+		}
+		return t.enqueued(queue, status)
+	}
+	if event != nil {
+		C.clRetainEvent(own)
+	}
+	if ticket != 0 {
+		t.session.follow(own, uint32(ticket))
+	}
+	if blocking == C.CL_FALSE {
+		if ticket == 0 {
+			C.clReleaseEvent(own)
+		}
+		return status
+	}
+	earlier := refusal(queue)
+	status = t.waitOne(own)
+	if status == C.CL_SUCCESS {
+		return earlier
+	}
+	return status
+}
+
+// waitOne hands the lead on, waits for an event and releases it.
+func (t *thread) waitOne(event C.cl_event) C.cl_int {
+	t.scratch.created = unsafe.Pointer(event)
+	t.yield()
+	status := C.clWaitForEvents(1, t.ownEventOut())
+	C.clReleaseEvent(event)
+	return status
+}
+
+// finish marks a ticket.
+func (s *Session) finish(ticket uint32) {
+	if ticket >= 1 && ticket <= wire.TicketCount {
+		atomic.StoreUint32(word32(s.shared.bytes, wire.TicketOffset+4*int(ticket-1)), 1)
+	}
+}
+
+// follow remembers a transfer with a ticket, and marks those that are over.
+func (s *Session) follow(event C.cl_event, ticket uint32) {
+	s.pendingMutex.Lock()
+	defer s.pendingMutex.Unlock()
+	s.pending = append(s.pending, pendingTransfer{event, ticket})
+	if len(s.pending) > 1 && over(s.pending[0].event) {
+		s.settleLocked()
+	}
+}
+
+func over(event C.cl_event) bool {
+	var state C.cl_int
+	status := C.clGetEventInfo(event, C.CL_EVENT_COMMAND_EXECUTION_STATUS, C.size_t(unsafe.Sizeof(state)), unsafe.Pointer(&state), nil)
+	return status != C.CL_SUCCESS || state <= C.CL_COMPLETE
+}
+
+// settle marks the tickets of the transfers that are over. Every answer settles
+// first, so that a program that sees a command's end sees its bytes.
+func (s *Session) settle() {
+	s.pendingMutex.Lock()
+	defer s.pendingMutex.Unlock()
+	s.settleLocked()
+}
+
+func (s *Session) settleLocked() {
+	kept := s.pending[:0]
+	for _, p := range s.pending {
+		if !over(p.event) {
+			kept = append(kept, p)
+			continue
+		}
+		s.finish(p.ticket)
+		C.clReleaseEvent(p.event)
+	}
+	s.pending = kept
+}
+
+// settle is the shim's own call: it waits for the oldest transfer where it is
+// told to, and its answer settles.
+func (t *thread) settle(a argsSettle) C.cl_int {
+	s := t.session
+	s.pendingMutex.Lock()
+	var oldest C.cl_event
+	if len(s.pending) > 0 && a.ticket != 0 {
+		oldest = s.pending[0].event
+		C.clRetainEvent(oldest)
+	}
+	s.pendingMutex.Unlock()
+	if oldest == nil {
+		return C.CL_SUCCESS
+	}
+	t.waitOne(oldest)
+	return C.CL_SUCCESS
+}
+
+func (t *thread) clEnqueueMapBuffer(a argsClEnqueueMapBuffer) C.cl_int {
+	var status C.cl_int
+	t.session.expose(a.buffer.buffer)
+	C.clEnqueueMapBuffer(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.mapFlags, a.offset, a.size, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
+	return t.transferred(a.commandQueue, a.event, a.blocking, 0, status)
+}
+
+func (t *thread) clEnqueueUnmapMemObject(a argsClEnqueueUnmapMemObject) C.cl_int {
+	b := a.memobj.buffer
+	if uint64(a.offset) >= b.size {
+		t.violate("an unmap at offset %d of %d bytes", uint64(a.offset), b.size)
+		return C.CL_SUCCESS
+	}
+	mapped := unsafe.Pointer(&t.session.arenaShared.bytes[b.place.offset+uint64(a.offset)])
+	status := C.clEnqueueUnmapMemObject(driverQueue(a.commandQueue.driver), driverMem(a.memobj.driver), mapped, a.eventWaitList.count, listEvent(a.eventWaitList), t.eventOut(a.event))
+	t.keepEvent(a.event, status)
+	return t.enqueued(a.commandQueue, status)
+}
+
+// access maps a range, and unmaps it again behind a gate that the shim opens
+// when it has read or written the range. The queue's later commands wait behind
+// the gate as they would behind the transfer that this stands for.
+func (t *thread) access(a argsAccess) C.cl_int {
+	s, b := t.session, a.buffer.buffer
+	queue, mem := driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver)
+	context := contextOf(queue)
+	var status C.cl_int
+	gate := C.clCreateUserEvent(context, &status)
+	if status != C.CL_SUCCESS {
+		return t.keep(a.created, nil, status)
+	}
+	s.expose(b)
+	mapped := C.clEnqueueMapBuffer(queue, mem, C.CL_FALSE, a.mapFlags, a.offset, a.size, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
+	if status != C.CL_SUCCESS {
+		C.clReleaseEvent(gate)
+		if a.event != nil {
+			*a.event = object{}
+		}
+		return t.keep(a.created, nil, status)
+	}
+	own := C.cl_event(t.scratch.created)
+	t.scratch.handles[0] = unsafe.Pointer(gate)
+	status = C.clEnqueueUnmapMemObject(queue, mem, mapped, 1, (*C.cl_event)(unsafe.Pointer(&t.scratch.handles[0])), t.eventOut(a.event))
+	t.keepEvent(a.event, status)
+	t.keep(a.created, unsafe.Pointer(gate), status)
+	if status != C.CL_SUCCESS {
+		C.clSetUserEventStatus(gate, C.CL_COMPLETE)
+		C.clReleaseEvent(gate)
+		C.clReleaseEvent(own)
+		return status
+	}
+	if a.mapFlags&C.CL_MAP_READ != 0 {
+		s.lease.fromDevice.Add(uint64(a.size))
+	} else {
+		s.lease.toDevice.Add(uint64(a.size))
+	}
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, b.place.offset+uint64(a.offset))
+	return t.waitOne(own)
+}
+
+func contextOf(queue C.cl_command_queue) C.cl_context {
+	var context C.cl_context
+	C.clGetCommandQueueInfo(queue, C.CL_QUEUE_CONTEXT, C.size_t(unsafe.Sizeof(context)), unsafe.Pointer(&context), nil)
+	return context
+}
+
+func (t *thread) leave(a argsLeave) C.cl_int {
+	return C.clSetUserEventStatus(driverEvent(a.gate.driver), C.CL_COMPLETE)
+}
