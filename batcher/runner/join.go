@@ -23,7 +23,8 @@ const (
 // the same inputs in the same order but for the number of rows, and the same parameters. An input without rows, or
 // inputs that disagree on them, give ErrRequest.
 func classify(request *inference.ModelInferRequest) (rows int, class string, err error) {
-	var key []byte
+	// Counts and lengths go before what they count, so that a client cannot make two kinds of requests look alike.
+	key := binary.AppendUvarint(nil, uint64(len(request.GetInputs())))
 	for i, input := range request.GetInputs() {
 		shape := input.GetShape()
 		if len(shape) == 0 || shape[0] < 1 {
@@ -57,15 +58,16 @@ func appendText(key []byte, text string) []byte {
 
 // appendParameters writes the function's parameters in the order of their names.
 func appendParameters(key []byte, parameters map[string]*inference.InferParameter) []byte {
-	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		if name == timeoutParameter || name == priorityParameter {
-			continue
-		}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(parameters)), func(name string) bool {
+		return name == timeoutParameter || name == priorityParameter
+	})
+	key = binary.AppendUvarint(key, uint64(len(names)))
+	for _, name := range names {
 		// A parameter has no required fields or maps: marshalling cannot fail.
 		value, _ := proto.Marshal(parameters[name])
 		key = appendText(appendText(key, name), string(value))
 	}
-	return binary.AppendUvarint(key, 0)
+	return key
 }
 
 func parameterisedOutputs(request *inference.ModelInferRequest) bool {
