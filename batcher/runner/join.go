@@ -43,7 +43,7 @@ func classify(request *inference.ModelInferRequest) (rows int, class string, err
 		}
 		key = appendParameters(key, input.GetParameters())
 	}
-	key = appendParameters(key, request.GetParameters())
+	key = appendParameters(key, functionParameters(request.GetParameters()))
 	if parameterisedOutputs(request) {
 		for _, output := range request.GetOutputs() {
 			key = appendParameters(appendText(key, output.GetName()), output.GetParameters())
@@ -56,11 +56,9 @@ func appendText(key []byte, text string) []byte {
 	return append(binary.AppendUvarint(key, uint64(len(text))), text...)
 }
 
-// appendParameters writes the function's parameters in the order of their names.
+// appendParameters writes parameters in the order of their names.
 func appendParameters(key []byte, parameters map[string]*inference.InferParameter) []byte {
-	names := slices.DeleteFunc(slices.Sorted(maps.Keys(parameters)), func(name string) bool {
-		return name == timeoutParameter || name == priorityParameter
-	})
+	names := slices.Sorted(maps.Keys(parameters))
 	key = binary.AppendUvarint(key, uint64(len(names)))
 	for _, name := range names {
 		// A parameter has no required fields or maps: marshalling cannot fail.
