@@ -71,14 +71,17 @@ static ssize_t receive(int connection, uint8_t *answer, int descriptors[2])
 		char space[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec part = {.iov_base = answer, .iov_len = SL_WELCOME_SIZE};
-	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+	struct msghdr message = {.msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control.space,
+				 .msg_controllen = sizeof(control.space)};
 	ssize_t n;
 	do
 		n = recvmsg(connection, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
 	while (n < 0 && errno == EINTR);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); n >= 0 && c; c = CMSG_NXTHDR(&message, c))
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		    c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
 			memcpy(descriptors, CMSG_DATA(c), 2 * sizeof(int));
 	return n;
 }

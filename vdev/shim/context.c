@@ -45,7 +45,9 @@ static cl_int context_properties(const cl_context_properties *properties)
 	return CL_SUCCESS;
 }
 
-cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *properties, cl_uint num_devices, const cl_device_id *devices, sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret)
+cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *properties, cl_uint num_devices,
+					  const cl_device_id *devices, sl_context_callback pfn_notify, void *user_data,
+					  cl_int *errcode_ret)
 {
 	cl_int status = context_properties(properties);
 	if (status != CL_SUCCESS)
@@ -72,7 +74,8 @@ cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *propertie
 	return (cl_context)context;
 }
 
-cl_context CL_API_CALL sl_clCreateContextFromType(const cl_context_properties *properties, cl_device_type device_type, sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret)
+cl_context CL_API_CALL sl_clCreateContextFromType(const cl_context_properties *properties, cl_device_type device_type,
+						  sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret)
 {
 	cl_device_id device;
 	cl_int status = context_properties(properties);
@@ -83,7 +86,8 @@ cl_context CL_API_CALL sl_clCreateContextFromType(const cl_context_properties *p
 	return sl_clCreateContext(properties, 1, &device, pfn_notify, user_data, errcode_ret);
 }
 
-cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param_name, size_t param_value_size,
+				       void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(context, SL_CONTEXT);
 	if (!object)
@@ -99,20 +103,23 @@ cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param
 	case CL_CONTEXT_DEVICES:
 		return sl_info(&device, sizeof(device), param_value_size, param_value, param_value_size_ret);
 	case CL_CONTEXT_PROPERTIES:
-		return sl_properties_info(&object->as.properties, sizeof(cl_context_properties), param_value_size, param_value, param_value_size_ret);
+		return sl_properties_info(&object->as.properties, sizeof(cl_context_properties), param_value_size,
+					  param_value, param_value_size_ret);
 	default:
 		return CL_INVALID_VALUE;
 	}
 }
 
-static cl_int queue_flags(const struct sl_session *session, const cl_queue_properties *properties, cl_command_queue_properties *flags)
+static cl_int queue_flags(const struct sl_session *session, const cl_queue_properties *properties,
+			  cl_command_queue_properties *flags)
 {
 	for (; properties && properties[0]; properties += 2) {
 		if (properties[0] != CL_QUEUE_PROPERTIES)
 			return properties[0] == CL_QUEUE_SIZE ? CL_INVALID_QUEUE_PROPERTIES : CL_INVALID_VALUE;
 		*flags = properties[1];
 	}
-	const cl_command_queue_properties known = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE | CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT;
+	const cl_command_queue_properties known = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE |
+						  CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT;
 	if (*flags & ~known)
 		return CL_INVALID_VALUE;
 	if (*flags & ~sl_device_number(session, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, 0))
@@ -120,7 +127,9 @@ static cl_int queue_flags(const struct sl_session *session, const cl_queue_prope
 	return CL_SUCCESS;
 }
 
-cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context context, cl_device_id device, const cl_queue_properties *properties, cl_int *errcode_ret)
+cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context context, cl_device_id device,
+								   const cl_queue_properties *properties,
+								   cl_int *errcode_ret)
 {
 	sl_object *context_object = sl_find(context, SL_CONTEXT);
 	if (!context_object)
@@ -139,7 +148,9 @@ cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context co
 	status = sl_properties_copy(&queue->as.queue.properties, properties);
 	if (status == CL_SUCCESS) {
 		struct sl_slot *slot = sl_slot_take(session);
-		status = sl_finish(session, slot, sl_send_clCreateCommandQueueWithProperties(session, slot, context_object, queue, flags));
+		status = sl_finish(
+			session, slot,
+			sl_send_clCreateCommandQueueWithProperties(session, slot, context_object, queue, flags));
 	}
 	if (status != CL_SUCCESS) {
 		sl_discard(queue);
@@ -149,7 +160,8 @@ cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context co
 	return (cl_command_queue)queue;
 }
 
-cl_command_queue CL_API_CALL sl_clCreateCommandQueue(cl_context context, cl_device_id device, cl_command_queue_properties properties, cl_int *errcode_ret)
+cl_command_queue CL_API_CALL sl_clCreateCommandQueue(cl_context context, cl_device_id device,
+						     cl_command_queue_properties properties, cl_int *errcode_ret)
 {
 	const cl_queue_properties list[] = {CL_QUEUE_PROPERTIES, properties, 0};
 	cl_command_queue queue = sl_clCreateCommandQueueWithProperties(context, device, list, errcode_ret);
@@ -158,7 +170,8 @@ cl_command_queue CL_API_CALL sl_clCreateCommandQueue(cl_context context, cl_devi
 	return queue;
 }
 
-cl_int CL_API_CALL sl_clGetCommandQueueInfo(cl_command_queue command_queue, cl_command_queue_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetCommandQueueInfo(cl_command_queue command_queue, cl_command_queue_info param_name,
+					    size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(command_queue, SL_QUEUE);
 	if (!object)
@@ -178,9 +191,11 @@ cl_int CL_API_CALL sl_clGetCommandQueueInfo(cl_command_queue command_queue, cl_c
 		number = atomic_load(&object->references);
 		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
 	case CL_QUEUE_PROPERTIES:
-		return sl_info(&object->as.queue.flags, sizeof(object->as.queue.flags), param_value_size, param_value, param_value_size_ret);
+		return sl_info(&object->as.queue.flags, sizeof(object->as.queue.flags), param_value_size, param_value,
+			       param_value_size_ret);
 	case CL_QUEUE_PROPERTIES_ARRAY:
-		return sl_properties_info(&object->as.queue.properties, sizeof(cl_queue_properties), param_value_size, param_value, param_value_size_ret);
+		return sl_properties_info(&object->as.queue.properties, sizeof(cl_queue_properties), param_value_size,
+					  param_value, param_value_size_ret);
 	case CL_QUEUE_SIZE:
 		return CL_INVALID_COMMAND_QUEUE;
 	default:

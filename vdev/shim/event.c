@@ -8,7 +8,8 @@ cl_event CL_API_CALL sl_clCreateUserEvent(cl_context context, cl_int *errcode_re
 	if (!context_object)
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
 	sl_object *event = sl_event_new(context_object, CL_COMMAND_USER);
-	cl_int status = event ? sl_send_clCreateUserEvent(context_object->session, NULL, context_object, event) : CL_OUT_OF_HOST_MEMORY;
+	cl_int status = event ? sl_send_clCreateUserEvent(context_object->session, NULL, context_object, event)
+			      : CL_OUT_OF_HOST_MEMORY;
 	sl_fail(errcode_ret, status);
 	if (status == CL_SUCCESS)
 		return (cl_event)event;
@@ -28,7 +29,8 @@ cl_int CL_API_CALL sl_clSetUserEventStatus(cl_event event, cl_int execution_stat
 	return sl_send_clSetUserEventStatus(object->session, NULL, object, (uint64_t)(int64_t)execution_status);
 }
 
-cl_int CL_API_CALL sl_clGetEventInfo(cl_event event, cl_event_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetEventInfo(cl_event event, cl_event_info param_name, size_t param_value_size,
+				     void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(event, SL_EVENT);
 	if (!object)
@@ -53,15 +55,18 @@ cl_int CL_API_CALL sl_clGetEventInfo(cl_event event, cl_event_info param_name, s
 		return CL_INVALID_VALUE;
 	}
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetEventInfo(session, slot, object), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetEventInfo(session, slot, object), param_value_size,
+			     param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size,
+					      void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(event, SL_EVENT);
 	if (!object)
 		return CL_INVALID_EVENT;
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetEventProfilingInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetEventProfilingInfo(session, slot, object, param_name),
+			     param_value_size, param_value, param_value_size_ret);
 }

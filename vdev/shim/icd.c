@@ -3,8 +3,10 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-EXPORT cl_int CL_API_CALL clIcdGetPlatformIDsKHR(cl_uint num_entries, cl_platform_id *platforms, cl_uint *num_platforms);
-EXPORT cl_int CL_API_CALL clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret);
+EXPORT cl_int CL_API_CALL clIcdGetPlatformIDsKHR(cl_uint num_entries, cl_platform_id *platforms,
+						 cl_uint *num_platforms);
+EXPORT cl_int CL_API_CALL clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name,
+					    size_t param_value_size, void *param_value, size_t *param_value_size_ret);
 EXPORT void *CL_API_CALL clGetExtensionFunctionAddress(const char *func_name);
 
 cl_int CL_API_CALL clIcdGetPlatformIDsKHR(cl_uint num_entries, cl_platform_id *platforms, cl_uint *num_platforms)
@@ -12,7 +14,8 @@ cl_int CL_API_CALL clIcdGetPlatformIDsKHR(cl_uint num_entries, cl_platform_id *p
 	return sl_clGetPlatformIDs(num_entries, platforms, num_platforms);
 }
 
-cl_int CL_API_CALL clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size,
+				     void *param_value, size_t *param_value_size_ret)
 {
 	return sl_clGetPlatformInfo(platform, param_name, param_value_size, param_value, param_value_size_ret);
 }

@@ -17,7 +17,8 @@ cl_int sl_info(const void *value, size_t length, size_t size, void *out, size_t 
 }
 
 /* Answers a query with the payload of a forwarded one. Gives the slot back. */
-cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int sent, size_t size, void *out, size_t *size_ret)
+cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int sent, size_t size, void *out,
+		     size_t *size_ret)
 {
 	cl_int status = sl_wait(session, slot, sent);
 	if (status == CL_SUCCESS) {
@@ -86,7 +87,8 @@ const struct sl_fact *sl_fact(const sl_object *object, uint32_t parameter)
 {
 	int group = object->kind == SL_DEVICE;
 	struct sl_fact key = {.parameter = parameter};
-	return bsearch(&key, object->session->facts[group], object->session->fact_counts[group], sizeof(key), fact_order);
+	return bsearch(&key, object->session->facts[group], object->session->fact_counts[group], sizeof(key),
+		       fact_order);
 }
 
 uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, uint64_t otherwise)
@@ -99,7 +101,8 @@ uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, 
 	return value;
 }
 
-cl_int CL_API_CALL sl_clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size,
+					void *param_value, size_t *param_value_size_ret)
 {
 	struct sl_session *session = sl_session();
 	const sl_object *object = platform ? sl_find(platform, SL_PLATFORM) : session ? &session->platform : NULL;
@@ -111,7 +114,8 @@ cl_int CL_API_CALL sl_clGetPlatformInfo(cl_platform_id platform, cl_platform_inf
 	return sl_info(fact->value, fact->length, param_value_size, param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t param_value_size,
+				      void *param_value, size_t *param_value_size_ret)
 {
 	const sl_object *object = sl_find(device, SL_DEVICE);
 	if (!object)
@@ -141,14 +145,16 @@ cl_int CL_API_CALL sl_clGetPlatformIDs(cl_uint num_entries, cl_platform_id *plat
 	return CL_SUCCESS;
 }
 
-cl_int CL_API_CALL sl_clGetDeviceIDs(cl_platform_id platform, cl_device_type device_type, cl_uint num_entries, cl_device_id *devices, cl_uint *num_devices)
+cl_int CL_API_CALL sl_clGetDeviceIDs(cl_platform_id platform, cl_device_type device_type, cl_uint num_entries,
+				     cl_device_id *devices, cl_uint *num_devices)
 {
 	struct sl_session *session = sl_session();
 	if (!session || (platform && !sl_find(platform, SL_PLATFORM)))
 		return CL_INVALID_PLATFORM;
 	if ((!num_entries && devices) || (!devices && !num_devices))
 		return CL_INVALID_VALUE;
-	const cl_device_type known = CL_DEVICE_TYPE_DEFAULT | CL_DEVICE_TYPE_CPU | CL_DEVICE_TYPE_GPU | CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM;
+	const cl_device_type known = CL_DEVICE_TYPE_DEFAULT | CL_DEVICE_TYPE_CPU | CL_DEVICE_TYPE_GPU |
+				     CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM;
 	if (device_type != CL_DEVICE_TYPE_ALL && (!device_type || (device_type & ~known)))
 		return CL_INVALID_DEVICE_TYPE;
 	cl_device_type type = sl_device_number(session, CL_DEVICE_TYPE, 0) | CL_DEVICE_TYPE_DEFAULT;
@@ -174,7 +180,8 @@ cl_int CL_API_CALL sl_clReleaseDevice(cl_device_id device)
 	return sl_find(device, SL_DEVICE) ? CL_SUCCESS : CL_INVALID_DEVICE;
 }
 
-cl_int CL_API_CALL sl_clCreateSubDevices(cl_device_id in_device, const cl_device_partition_property *properties, cl_uint num_devices, cl_device_id *out_devices, cl_uint *num_devices_ret)
+cl_int CL_API_CALL sl_clCreateSubDevices(cl_device_id in_device, const cl_device_partition_property *properties,
+					 cl_uint num_devices, cl_device_id *out_devices, cl_uint *num_devices_ret)
 {
 	(void)properties, (void)num_devices, (void)out_devices, (void)num_devices_ret;
 	/* The device reports no partition type, so any request for one is invalid. */

@@ -41,7 +41,8 @@ cl_kernel CL_API_CALL sl_clCreateKernel(cl_program program, const char *kernel_n
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	pthread_mutex_init(&kernel->as.kernel.lock, NULL);
 	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_wait(session, slot, sl_send_clCreateKernel(session, slot, parent, kernel, strlen(kernel_name), kernel_name));
+	cl_int status = sl_wait(
+		session, slot, sl_send_clCreateKernel(session, slot, parent, kernel, strlen(kernel_name), kernel_name));
 	bool created = status == CL_SUCCESS;
 	if (created) {
 		size_t length;
@@ -72,7 +73,8 @@ static char *kernel_names(cl_program program, cl_int *status)
 	return names;
 }
 
-cl_int CL_API_CALL sl_clCreateKernelsInProgram(cl_program program, cl_uint num_kernels, cl_kernel *kernels, cl_uint *num_kernels_ret)
+cl_int CL_API_CALL sl_clCreateKernelsInProgram(cl_program program, cl_uint num_kernels, cl_kernel *kernels,
+					       cl_uint *num_kernels_ret)
 {
 	if (!sl_find(program, SL_PROGRAM))
 		return CL_INVALID_PROGRAM;
@@ -100,7 +102,8 @@ cl_int CL_API_CALL sl_clCreateKernelsInProgram(cl_program program, cl_uint num_k
 	return status;
 }
 
-static cl_int argument_check(const struct sl_argument *argument, size_t size, const void *value, const sl_object **buffer)
+static cl_int argument_check(const struct sl_argument *argument, size_t size, const void *value,
+			     const sl_object **buffer)
 {
 	*buffer = NULL;
 	switch (argument->form) {
@@ -147,7 +150,8 @@ cl_int CL_API_CALL sl_clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t
 	bool value = argument->form == SL_ARGUMENT_VALUE;
 	bool accepted = atomic_load_explicit(&argument->accepted, memory_order_relaxed) == arg_size + 1;
 	struct sl_slot *slot = accepted ? NULL : sl_slot_take(session);
-	status = sl_send_clSetKernelArg(session, slot, object, arg_index, arg_size, argument->form, buffer, value ? arg_size : 0, arg_value);
+	status = sl_send_clSetKernelArg(session, slot, object, arg_index, arg_size, argument->form, buffer,
+					value ? arg_size : 0, arg_value);
 	if (slot)
 		status = sl_finish(session, slot, status);
 	if (slot && status == CL_SUCCESS)
@@ -173,7 +177,8 @@ static void launch_remember(sl_object *kernel, const struct sl_launch *launch)
 }
 
 /* Fills the launch's shape. Returns false where the global size alone could make the driver refuse it. */
-static bool launch_shape(struct sl_launch *launch, cl_uint work_dim, const size_t *offset, const size_t *global, const size_t *local)
+static bool launch_shape(struct sl_launch *launch, cl_uint work_dim, const size_t *offset, const size_t *global,
+			 const size_t *local)
 {
 	memset(launch, 0, sizeof(*launch));
 	if (work_dim < 1 || work_dim > 3 || !global || offset)
@@ -192,7 +197,10 @@ static bool launch_shape(struct sl_launch *launch, cl_uint work_dim, const size_
  * What can make the driver refuse a launch is its kernel's arguments, which once set stay set, and its shape. So the
  * first launch of a shape waits for the driver's word and the like of it do not.
  */
-cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_kernel kernel, cl_uint work_dim, const size_t *global_work_offset, const size_t *global_work_size, const size_t *local_work_size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_kernel kernel, cl_uint work_dim,
+					     const size_t *global_work_offset, const size_t *global_work_size,
+					     const size_t *local_work_size, cl_uint num_events_in_wait_list,
+					     const cl_event *event_wait_list, cl_event *event)
 {
 	sl_object *queue = sl_find(command_queue, SL_QUEUE), *object = sl_find(kernel, SL_KERNEL), *event_object = NULL;
 	if (!queue)
@@ -212,7 +220,9 @@ cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_
 	bool regular = launch_shape(&launch, work_dim, global_work_offset, global_work_size, local_work_size);
 	struct sl_session *session = queue->session;
 	struct sl_slot *slot = regular && launch_known(object, &launch) ? NULL : sl_slot_take(session);
-	status = sl_send_clEnqueueNDRangeKernel(session, slot, queue, object, work_dim, work_dim, global_work_offset, work_dim, global_work_size, work_dim, local_work_size, num_events_in_wait_list, event_wait_list, event_object);
+	status = sl_send_clEnqueueNDRangeKernel(session, slot, queue, object, work_dim, work_dim, global_work_offset,
+						work_dim, global_work_size, work_dim, local_work_size,
+						num_events_in_wait_list, event_wait_list, event_object);
 	if (slot)
 		status = sl_finish(session, slot, status);
 	if (slot && regular && status == CL_SUCCESS)
@@ -224,7 +234,8 @@ cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_
 	return status;
 }
 
-cl_int CL_API_CALL sl_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param_name, size_t param_value_size,
+				      void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(kernel, SL_KERNEL);
 	if (!object)
@@ -249,10 +260,12 @@ cl_int CL_API_CALL sl_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param_nam
 		break;
 	}
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetKernelInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetKernelInfo(session, slot, object, param_name),
+			     param_value_size, param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name,
+					 size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(kernel, SL_KERNEL);
 	if (!object)
@@ -261,10 +274,13 @@ cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_
 		return CL_INVALID_ARG_INDEX;
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetKernelArgInfo(session, slot, object, arg_indx, param_name), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetKernelArgInfo(session, slot, object, arg_indx, param_name),
+			     param_value_size, param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device,
+					       cl_kernel_work_group_info param_name, size_t param_value_size,
+					       void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(kernel, SL_KERNEL);
 	if (!object)
@@ -273,10 +289,14 @@ cl_int CL_API_CALL sl_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id de
 		return CL_INVALID_DEVICE;
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetKernelWorkGroupInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetKernelWorkGroupInfo(session, slot, object, param_name),
+			     param_value_size, param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param_name, size_t input_value_size, const void *input_value, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id device,
+					      cl_kernel_sub_group_info param_name, size_t input_value_size,
+					      const void *input_value, size_t param_value_size, void *param_value,
+					      size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(kernel, SL_KERNEL);
 	if (!object)
@@ -287,5 +307,8 @@ cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id dev
 		return CL_INVALID_VALUE;
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetKernelSubGroupInfo(session, slot, object, param_name, input_value_size, input_value), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(
+		session, slot,
+		sl_send_clGetKernelSubGroupInfo(session, slot, object, param_name, input_value_size, input_value),
+		param_value_size, param_value, param_value_size_ret);
 }

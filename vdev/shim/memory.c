@@ -49,7 +49,8 @@ static cl_int credit_take(struct sl_session *session, size_t size)
 		return CL_SUCCESS;
 	atomic_fetch_add(&session->credit, wanted);
 	int64_t have = atomic_exchange(&session->credit, 0);
-	uint64_t missing = have < wanted ? (uint64_t)(wanted - have) : 0, ask = missing > CREDIT_STEP ? missing : CREDIT_STEP;
+	uint64_t missing = have < wanted ? (uint64_t)(wanted - have) : 0,
+		 ask = missing > CREDIT_STEP ? missing : CREDIT_STEP;
 	cl_int status = credit_ask(session, ask);
 	if (status != CL_SUCCESS && ask > missing)
 		status = credit_ask(session, ask = missing);
@@ -117,7 +118,8 @@ cl_int sl_mem_place(sl_object *mem, uint8_t **bytes)
 	return CL_SUCCESS;
 }
 
-cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host_ptr,
+				     cl_int *errcode_ret)
 {
 	sl_object *context_object = sl_find(context, SL_CONTEXT);
 	if (!context_object)
@@ -150,7 +152,8 @@ cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, siz
 	return (cl_mem)mem;
 }
 
-cl_mem CL_API_CALL sl_clCreateBufferWithProperties(cl_context context, const cl_mem_properties *properties, cl_mem_flags flags, size_t size, void *host_ptr, cl_int *errcode_ret)
+cl_mem CL_API_CALL sl_clCreateBufferWithProperties(cl_context context, const cl_mem_properties *properties,
+						   cl_mem_flags flags, size_t size, void *host_ptr, cl_int *errcode_ret)
 {
 	if (!sl_find(context, SL_CONTEXT))
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
@@ -170,7 +173,8 @@ static cl_mem_flags inherited_flags(const sl_object *parent, cl_mem_flags flags)
 	return flags | (from & HOST_FLAGS);
 }
 
-cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_buffer_create_type buffer_create_type, const void *buffer_create_info, cl_int *errcode_ret)
+cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_buffer_create_type buffer_create_type,
+					const void *buffer_create_info, cl_int *errcode_ret)
 {
 	sl_object *parent = sl_find(buffer, SL_MEM);
 	if (!parent || parent->parent)
@@ -191,7 +195,9 @@ cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_bu
 	if (parent->as.mem.host_pointer)
 		mem->as.mem.host_pointer = (uint8_t *)parent->as.mem.host_pointer + region.origin;
 	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_finish(session, slot, sl_send_clCreateSubBuffer(session, slot, parent, mem, flags, region.origin, region.size));
+	cl_int status =
+		sl_finish(session, slot,
+			  sl_send_clCreateSubBuffer(session, slot, parent, mem, flags, region.origin, region.size));
 	if (status != CL_SUCCESS) {
 		sl_discard(mem);
 		return sl_fail(errcode_ret, status);
@@ -247,7 +253,8 @@ static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t 
 	}
 }
 
-cl_int CL_API_CALL sl_clGetMemObjectInfo(cl_mem memobj, cl_mem_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetMemObjectInfo(cl_mem memobj, cl_mem_info param_name, size_t param_value_size,
+					 void *param_value, size_t *param_value_size_ret)
 {
 	const sl_object *mem = sl_find(memobj, SL_MEM);
 	if (!mem)
@@ -260,7 +267,9 @@ cl_int CL_API_CALL sl_clGetMemObjectInfo(cl_mem memobj, cl_mem_info param_name, 
 	return sl_info(&number, length, param_value_size, param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type image_type, cl_uint num_entries, cl_image_format *image_formats, cl_uint *num_image_formats)
+cl_int CL_API_CALL sl_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type image_type,
+						 cl_uint num_entries, cl_image_format *image_formats,
+						 cl_uint *num_image_formats)
 {
 	(void)flags, (void)image_type;
 	if (!sl_find(context, SL_CONTEXT))

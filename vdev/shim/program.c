@@ -46,7 +46,8 @@ static char *source_join(cl_uint count, const char **strings, const size_t *leng
 	return joined;
 }
 
-cl_program CL_API_CALL sl_clCreateProgramWithSource(cl_context context, cl_uint count, const char **strings, const size_t *lengths, cl_int *errcode_ret)
+cl_program CL_API_CALL sl_clCreateProgramWithSource(cl_context context, cl_uint count, const char **strings,
+						    const size_t *lengths, cl_int *errcode_ret)
 {
 	sl_object *context_object = context_of_devices(context, errcode_ret);
 	if (!context_object)
@@ -57,7 +58,9 @@ cl_program CL_API_CALL sl_clCreateProgramWithSource(cl_context context, cl_uint 
 	if (!source)
 		return sl_fail(errcode_ret, status);
 	sl_object *program = sl_object_new(context_object->session, SL_PROGRAM, context_object, NULL);
-	status = program ? sl_send_clCreateProgramWithSource(context_object->session, NULL, context_object, program, length, source) : CL_OUT_OF_HOST_MEMORY;
+	status = program ? sl_send_clCreateProgramWithSource(context_object->session, NULL, context_object, program,
+							     length, source)
+			 : CL_OUT_OF_HOST_MEMORY;
 	free(source);
 	sl_fail(errcode_ret, status);
 	if (status == CL_SUCCESS)
@@ -66,12 +69,16 @@ cl_program CL_API_CALL sl_clCreateProgramWithSource(cl_context context, cl_uint 
 	return NULL;
 }
 
-cl_program CL_API_CALL sl_clCreateProgramWithBinary(cl_context context, cl_uint num_devices, const cl_device_id *device_list, const size_t *lengths, const unsigned char **binaries, cl_int *binary_status, cl_int *errcode_ret)
+cl_program CL_API_CALL sl_clCreateProgramWithBinary(cl_context context, cl_uint num_devices,
+						    const cl_device_id *device_list, const size_t *lengths,
+						    const unsigned char **binaries, cl_int *binary_status,
+						    cl_int *errcode_ret)
 {
 	sl_object *context_object = context_of_devices(context, errcode_ret);
 	if (!context_object)
 		return NULL;
-	cl_int status = num_devices && device_list && lengths && binaries ? devices_check(num_devices, device_list) : CL_INVALID_VALUE;
+	cl_int status = num_devices && device_list && lengths && binaries ? devices_check(num_devices, device_list)
+									  : CL_INVALID_VALUE;
 	if (status == CL_SUCCESS && num_devices > 1)
 		status = CL_INVALID_DEVICE;
 	if (status == CL_SUCCESS && (!lengths[0] || !binaries[0])) {
@@ -86,7 +93,9 @@ cl_program CL_API_CALL sl_clCreateProgramWithBinary(cl_context context, cl_uint 
 	if (!program)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	struct sl_slot *slot = sl_slot_take(session);
-	status = sl_finish(session, slot, sl_send_clCreateProgramWithBinary(session, slot, context_object, program, lengths[0], binaries[0]));
+	status = sl_finish(
+		session, slot,
+		sl_send_clCreateProgramWithBinary(session, slot, context_object, program, lengths[0], binaries[0]));
 	if (binary_status)
 		binary_status[0] = status == CL_INVALID_BINARY ? CL_INVALID_BINARY : CL_SUCCESS;
 	sl_fail(errcode_ret, status);
@@ -96,7 +105,8 @@ cl_program CL_API_CALL sl_clCreateProgramWithBinary(cl_context context, cl_uint 
 	return NULL;
 }
 
-cl_int CL_API_CALL sl_clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options, sl_program_callback pfn_notify, void *user_data)
+cl_int CL_API_CALL sl_clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_id *device_list,
+				     const char *options, sl_program_callback pfn_notify, void *user_data)
 {
 	sl_object *object = sl_find(program, SL_PROGRAM);
 	if (!object)
@@ -127,7 +137,8 @@ cl_int CL_API_CALL sl_clUnloadCompiler(void)
 }
 
 /* CL_PROGRAM_BINARIES: the program gives an array of pointers, one a device. */
-static cl_int program_binaries(struct sl_session *session, const sl_object *program, size_t size, void *value, size_t *size_ret)
+static cl_int program_binaries(struct sl_session *session, const sl_object *program, size_t size, void *value,
+			       size_t *size_ret)
 {
 	unsigned char *binary = NULL;
 	if (value && size < sizeof(binary))
@@ -140,10 +151,12 @@ static cl_int program_binaries(struct sl_session *session, const sl_object *prog
 	if (!binary)
 		return CL_SUCCESS;
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetProgramInfo(session, slot, program, CL_PROGRAM_BINARIES), SIZE_MAX, binary, NULL);
+	return sl_info_reply(session, slot, sl_send_clGetProgramInfo(session, slot, program, CL_PROGRAM_BINARIES),
+			     SIZE_MAX, binary, NULL);
 }
 
-cl_int CL_API_CALL sl_clGetProgramInfo(cl_program program, cl_program_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetProgramInfo(cl_program program, cl_program_info param_name, size_t param_value_size,
+				       void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(program, SL_PROGRAM);
 	if (!object)
@@ -169,10 +182,12 @@ cl_int CL_API_CALL sl_clGetProgramInfo(cl_program program, cl_program_info param
 		break;
 	}
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetProgramInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetProgramInfo(session, slot, object, param_name),
+			     param_value_size, param_value, param_value_size_ret);
 }
 
-cl_int CL_API_CALL sl_clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+cl_int CL_API_CALL sl_clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param_name,
+					    size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *object = sl_find(program, SL_PROGRAM);
 	if (!object)
@@ -181,5 +196,6 @@ cl_int CL_API_CALL sl_clGetProgramBuildInfo(cl_program program, cl_device_id dev
 		return CL_INVALID_DEVICE;
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetProgramBuildInfo(session, slot, object, param_name), param_value_size, param_value, param_value_size_ret);
+	return sl_info_reply(session, slot, sl_send_clGetProgramBuildInfo(session, slot, object, param_name),
+			     param_value_size, param_value, param_value_size_ret);
 }

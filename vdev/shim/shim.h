@@ -64,13 +64,13 @@ struct sl_launch {
 };
 
 struct sl_argument {
-	uint32_t form;          /* SL_ARGUMENT_* */
+	uint32_t form;		 /* SL_ARGUMENT_* */
 	_Atomic size_t accepted; /* a size that the driver has accepted, plus one */
 };
 
 struct sl_object {
 	const struct _cl_icd_dispatch *dispatch; /* first: the loader calls through it */
-	void *dispatch_data;                     /* second: cl_khr_icd 2.0.0 */
+	void *dispatch_data;			 /* second: cl_khr_icd 2.0.0 */
 	uint32_t magic;
 	uint32_t kind;
 	uint32_t handle;
@@ -213,7 +213,8 @@ cl_int sl_check_wait_list(const sl_object *of, cl_uint count, const cl_event *li
 
 /* info.c */
 cl_int sl_info(const void *value, size_t length, size_t size, void *out, size_t *size_ret);
-cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int sent, size_t size, void *out, size_t *size_ret);
+cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int sent, size_t size, void *out,
+		     size_t *size_ret);
 cl_int sl_describe(struct sl_session *session);
 const struct sl_fact *sl_fact(const sl_object *object, uint32_t parameter);
 uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, uint64_t otherwise);

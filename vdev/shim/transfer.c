@@ -31,12 +31,16 @@ static cl_int transfer_check(const struct transfer *t, const void *pointer)
 	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
 }
 
-static cl_int transfer_send(const struct transfer *t, struct sl_slot *slot, bool blocking, const struct sl_pending *place, uint32_t ticket)
+static cl_int transfer_send(const struct transfer *t, struct sl_slot *slot, bool blocking,
+			    const struct sl_pending *place, uint32_t ticket)
 {
 	struct sl_session *session = t->queue->session;
 	if (t->read)
-		return sl_send_clEnqueueReadBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size, place->place, place->offset, ticket, t->wait_count, t->wait_list, t->event);
-	return sl_send_clEnqueueWriteBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size, place->place, place->offset, ticket, t->wait_count, t->wait_list, t->event);
+		return sl_send_clEnqueueReadBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size,
+						   place->place, place->offset, ticket, t->wait_count, t->wait_list,
+						   t->event);
+	return sl_send_clEnqueueWriteBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size,
+					    place->place, place->offset, ticket, t->wait_count, t->wait_list, t->event);
 }
 
 /* Waits for the queue, then reads or writes the buffer's bytes in place: one copy, whatever the size. */
@@ -48,7 +52,9 @@ static cl_int transfer_in_place(const struct transfer *t, void *pointer)
 		return CL_OUT_OF_HOST_MEMORY;
 	struct sl_slot *slot = sl_slot_take(session);
 	cl_map_flags flags = t->read ? CL_MAP_READ : CL_MAP_WRITE_INVALIDATE_REGION;
-	cl_int status = sl_wait(session, slot, sl_send_access(session, slot, t->queue, t->buffer, flags, t->offset, t->size, t->wait_count, t->wait_list, gate, t->event));
+	cl_int status = sl_wait(session, slot,
+				sl_send_access(session, slot, t->queue, t->buffer, flags, t->offset, t->size,
+					       t->wait_count, t->wait_list, gate, t->event));
 	uint64_t place;
 	memcpy(&place, slot->payload, 8);
 	sl_slot_give(session, slot);
@@ -139,9 +145,18 @@ static cl_int transfer(struct transfer *t, void *pointer, cl_command_type comman
 	return status;
 }
 
-cl_int CL_API_CALL sl_clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, size_t offset, size_t size, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+cl_int CL_API_CALL sl_clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read,
+					  size_t offset, size_t size, void *ptr, cl_uint num_events_in_wait_list,
+					  const cl_event *event_wait_list, cl_event *event)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE), .buffer = sl_find(buffer, SL_MEM), .blocking = blocking_read, .read = true, .offset = offset, .size = size, .wait_count = num_events_in_wait_list, .wait_list = event_wait_list};
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+			     .buffer = sl_find(buffer, SL_MEM),
+			     .blocking = blocking_read,
+			     .read = true,
+			     .offset = offset,
+			     .size = size,
+			     .wait_count = num_events_in_wait_list,
+			     .wait_list = event_wait_list};
 	if (!t.queue)
 		return CL_INVALID_COMMAND_QUEUE;
 	if (!t.buffer)
@@ -149,9 +164,17 @@ cl_int CL_API_CALL sl_clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem
 	return transfer(&t, ptr, CL_COMMAND_READ_BUFFER, event);
 }
 
-cl_int CL_API_CALL sl_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, size_t offset, size_t size, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+cl_int CL_API_CALL sl_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write,
+					   size_t offset, size_t size, const void *ptr, cl_uint num_events_in_wait_list,
+					   const cl_event *event_wait_list, cl_event *event)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE), .buffer = sl_find(buffer, SL_MEM), .blocking = blocking_write, .offset = offset, .size = size, .wait_count = num_events_in_wait_list, .wait_list = event_wait_list};
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+			     .buffer = sl_find(buffer, SL_MEM),
+			     .blocking = blocking_write,
+			     .offset = offset,
+			     .size = size,
+			     .wait_count = num_events_in_wait_list,
+			     .wait_list = event_wait_list};
 	if (!t.queue)
 		return CL_INVALID_COMMAND_QUEUE;
 	if (!t.buffer)
@@ -172,7 +195,8 @@ static cl_int map_check(const struct transfer *t, cl_map_flags flags)
 	if (status != CL_SUCCESS)
 		return status;
 	cl_mem_flags host = t->buffer->as.mem.flags;
-	if ((host & CL_MEM_HOST_NO_ACCESS) || ((flags & CL_MAP_READ) && (host & CL_MEM_HOST_WRITE_ONLY)) || ((flags & writes) && (host & CL_MEM_HOST_READ_ONLY)))
+	if ((host & CL_MEM_HOST_NO_ACCESS) || ((flags & CL_MAP_READ) && (host & CL_MEM_HOST_WRITE_ONLY)) ||
+	    ((flags & writes) && (host & CL_MEM_HOST_READ_ONLY)))
 		return CL_INVALID_OPERATION;
 	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
 }
@@ -188,10 +212,12 @@ static cl_int map(const struct transfer *t, cl_map_flags flags, void **pointer)
 		free(mapping);
 		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
 	}
-	/* Bytes that the program wants at an address of its own must be there when it looks, so that map always waits. */
+	/* Bytes that the program wants at an address of its own must be there when it looks, so that map always waits.
+	 */
 	bool blocking = t->blocking || host;
 	struct sl_slot *slot = blocking ? sl_slot_take(session) : NULL;
-	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size, t->wait_count, t->wait_list, t->event);
+	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size,
+					    t->wait_count, t->wait_list, t->event);
 	if (slot)
 		status = sl_finish(session, slot, status);
 	if (status != CL_SUCCESS) {
@@ -210,9 +236,18 @@ static cl_int map(const struct transfer *t, cl_map_flags flags, void **pointer)
 	return CL_SUCCESS;
 }
 
-void *CL_API_CALL sl_clEnqueueMapBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_map, cl_map_flags map_flags, size_t offset, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event, cl_int *errcode_ret)
+void *CL_API_CALL sl_clEnqueueMapBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_map,
+					cl_map_flags map_flags, size_t offset, size_t size,
+					cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
+					cl_event *event, cl_int *errcode_ret)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE), .buffer = sl_find(buffer, SL_MEM), .blocking = blocking_map, .offset = offset, .size = size, .wait_count = num_events_in_wait_list, .wait_list = event_wait_list};
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+			     .buffer = sl_find(buffer, SL_MEM),
+			     .blocking = blocking_map,
+			     .offset = offset,
+			     .size = size,
+			     .wait_count = num_events_in_wait_list,
+			     .wait_list = event_wait_list};
 	if (!t.queue)
 		return sl_fail(errcode_ret, CL_INVALID_COMMAND_QUEUE);
 	if (!t.buffer)
@@ -248,7 +283,9 @@ static struct sl_mapping *mapping_take(sl_object *mem, const void *pointer)
 	return found;
 }
 
-cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl_mem memobj, void *mapped_ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
+cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl_mem memobj, void *mapped_ptr,
+					      cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
+					      cl_event *event)
 {
 	sl_object *queue = sl_find(command_queue, SL_QUEUE), *mem = sl_find(memobj, SL_MEM), *event_object = NULL;
 	uint8_t *bytes;
@@ -270,7 +307,8 @@ cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl
 	if (status == CL_SUCCESS) {
 		if (mem->as.mem.host_pointer && mapping->flags & (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION))
 			memcpy(bytes + mapping->offset, mapping->pointer, mapping->size);
-		status = sl_send_clEnqueueUnmapMemObject(queue->session, NULL, queue, mem, mapping->offset, num_events_in_wait_list, event_wait_list, event_object);
+		status = sl_send_clEnqueueUnmapMemObject(queue->session, NULL, queue, mem, mapping->offset,
+							 num_events_in_wait_list, event_wait_list, event_object);
 	}
 	free(mapping);
 	if (status != CL_SUCCESS)
