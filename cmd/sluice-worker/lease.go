@@ -1,23 +1,31 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"net"
-
+	"sluice/broker/dispatch"
 	"sluice/broker/handover"
 	"sluice/broker/worker"
 )
 
-// openLease makes what serves an assigned Lease.
-func openLease(handover.Assign) (worker.Server, error) { return refuser{}, nil }
-
-// refuser ends every Session.
-type refuser struct{}
-
-func (refuser) Serve(context.Context, *net.UnixConn, *slog.Logger) error {
-	return errors.New("this build forwards no API")
+// leaseServer serves an assigned Lease through the driver.
+type leaseServer struct {
+	*dispatch.Lease
 }
 
-func (refuser) Stats() handover.Stats { return handover.Stats{} }
+func openLease(a handover.Assign) (worker.Server, error) {
+	opened, err := dispatch.NewLease(dispatch.Limits{
+		MemoryBytes: a.MemoryBytes, PlatformIndex: a.PlatformIndex, DeviceIndex: a.DeviceIndex,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return leaseServer{opened}, nil
+}
+
+// Stats implements worker.Server.
+func (s leaseServer) Stats() handover.Stats {
+	counted := s.Lease.Stats()
+	return handover.Stats{
+		Calls: counted.Calls, BytesToDevice: counted.BytesToDevice, BytesFromDevice: counted.BytesFromDevice,
+		MemoryBytes: counted.MemoryBytes,
+	}
+}
