@@ -4,7 +4,6 @@ import (
 	"debug/elf"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -16,7 +15,7 @@ var architectures = map[elf.Machine]string{
 }
 
 // readProgram returns nil for what is no ELF program or library.
-func readProgram(file *os.File) (*program, error) {
+func readProgram(file io.ReaderAt) (*program, error) {
 	magic := make([]byte, len(elf.ELFMAG))
 	if _, err := file.ReadAt(magic, 0); err == io.EOF || string(magic) != elf.ELFMAG {
 		return nil, nil

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,13 @@ type Sandbox struct {
 
 // Connect attaches to the containerd at address, the path of its socket. It fails with ErrUnavailable when nobody answers.
 func Connect(ctx context.Context, address, namespace string, folder inject.Folder, log *slog.Logger) (*Sandbox, error) {
+	// The client would wait for the socket; a person wants to be told.
+	var dialer net.Dialer
+	probe, err := dialer.DialContext(ctx, "unix", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w at %s: %w", ErrUnavailable, address, err)
+	}
+	probe.Close()
 	connected, err := client.New(address, client.WithDefaultNamespace(namespace), client.WithTimeout(10*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrUnavailable, address, err)
