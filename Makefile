@@ -15,7 +15,7 @@ SHIM_HEADERS := $(wildcard vdev/shim/*.h vdev/shim/gen/*.h)
 SHIM_MAP := $(wildcard vdev/shim/gen/*.map)
 C_WARNINGS := -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 C_FLAGS := -std=c11 -O2 -g -fPIC -pthread -fvisibility=hidden $(C_WARNINGS) -Ivdev/shim -Ivdev/shim/gen
-C_FILES = $(shell git ls-files '*.c' '*.h')
+C_FILES = $(shell git ls-files '*.c' '*.h' ':!vdev/shim/gen')
 SHELL_FILES = $(shell git ls-files '*.sh') .ci/run
 GO_FILES = $(shell git ls-files '*.go' ':!proto/gen')
 
@@ -30,9 +30,8 @@ setup: ## Install what building and testing need from Debian's archive (needs ro
 .PHONY: build
 build: $(SHIM) ## Build the programs into build/bin and the shim into build/lib
 	@mkdir -p $(BIN)
-	CGO_ENABLED=0 $(GO) build -o $(BIN)/sluice ./cmd/sluice
-	CGO_ENABLED=1 $(GO) build -o $(BIN)/sluice-worker ./cmd/sluice-worker
-	CGO_ENABLED=1 $(GO) build -o $(BIN)/sluice-bench ./cmd/sluice-bench
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/sluice
+	CGO_ENABLED=1 $(GO) build -o $(BIN)/ $(addprefix ./,$(filter-out cmd/sluice,$(wildcard cmd/*)))
 
 $(SHIM): $(SHIM_SOURCES) $(SHIM_HEADERS) $(SHIM_MAP)
 	@mkdir -p $(@D)
@@ -43,11 +42,12 @@ comma := ,
 
 .PHONY: image
 image: build ## Build the examples' container images into build/images
-	@mkdir -p build/images build/examples
+	@mkdir -p build/images
 	@for name in simple digits; do \
 		scripts/example.sh $$name build/examples/$$name; \
 		$(BIN)/sluice image build build/examples/$$name -t $$name:latest -o build/images/$$name.tar; \
 	done
+	@ls -l build/images
 
 .PHONY: demo
 demo: setup build ## Deploy two functions onto a leased device and show the whole path at work
@@ -78,8 +78,7 @@ generate: ## Write the generated files anew: protocol buffers, shim, dispatcher,
 
 .PHONY: bench
 bench: setup build ## Compare calls through sluice with the bare driver; table, and build/bench/vdev.json
-	@mkdir -p build/bench
-	scripts/bench.sh build/bench/vdev.json
+	$(BIN)/sluice-bench vdev -json build/bench/vdev.json
 
 .PHONY: fuzz
 fuzz: ## Run each fuzzer for FUZZTIME (30s)

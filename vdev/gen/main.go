@@ -3,6 +3,8 @@
 // hash, and the coverage page. It takes the repository's root as its argument.
 package main
 
+//go:generate go run . ../..
+
 import (
 	"bytes"
 	"fmt"

@@ -1,0 +1,45 @@
+// Command sluice-bench measures sluice from outside, as a program sees it.
+//
+//	sluice-bench vdev     an OpenCL program's calls, on the bare driver and through sluice
+//	sluice-bench measure  one side of it: prints the samples of the driver that the loader finds
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "sluice-bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("usage: sluice-bench vdev|measure")
+	}
+	switch args[0] {
+	case "measure":
+		return json.NewEncoder(os.Stdout).Encode(measureAll())
+	case "vdev":
+		var b vdevBench
+		flags := flag.NewFlagSet("vdev", flag.ContinueOnError)
+		flags.StringVar(&b.sluice, "sluice", "", "the sluice program (default: beside this one)")
+		flags.StringVar(&b.json, "json", "", "where the rows are written as JSON")
+		flags.IntVar(&b.rounds, "rounds", 5, "times that each side is measured, in turn")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return b.run(ctx)
+	}
+	return fmt.Errorf("%q is not a benchmark: vdev or measure", args[0])
+}
