@@ -1,0 +1,213 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/broker/client"
+	"sluice/broker/lease"
+	"sluice/runtime/sandbox"
+	"sluice/scheduler"
+)
+
+// Waits of clearing away, per call and between tries.
+const (
+	clearTimeout    = 30 * time.Second
+	clearRetryFirst = 100 * time.Millisecond
+	clearRetryLast  = 5 * time.Second
+	clearTriesAtEnd = 3
+)
+
+// errStopped ends an Instance that is to stop in order; any other cause is a failure.
+var errStopped = errors.New("told to stop")
+
+// instance is one Placement from its start to its end. Its goroutine owns it; what others may read is in info.
+type instance struct {
+	id      string
+	key     scheduler.Key
+	place   scheduler.Place
+	logPath string
+	end     context.CancelCauseFunc // of the goroutine's context
+
+	sandbox sandbox.Instance // nil before it is made
+	exited  chan error       // gets why the program ended, once
+	watch   context.Context  // of the wait for that; lasts until all is cleared away
+	lease   *lease.Lease
+
+	info Instance // guarded by the Executor's mutex
+}
+
+func (e *Executor) begin(ctx context.Context, place scheduler.Place) {
+	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, end := context.WithCancelCause(ctx)
+	i := &instance{
+		id: place.Instance, key: scheduler.KeyOf(place.Version), place: place, end: end,
+		exited: make(chan error, 1), watch: watch,
+	}
+	i.logPath = filepath.Join(e.config.LogFolder, i.key.Tenant, i.key.Function, i.id+logSuffix)
+	i.info = Instance{ID: i.id, Key: i.key, Node: place.Node, State: Starting, StartedAt: time.Now(), LogPath: i.logPath}
+	e.mutex.Lock()
+	e.running[i.id] = i
+	e.mutex.Unlock()
+	e.group.Go(func() {
+		defer unwatch()
+		defer end(nil)
+		e.live(ctx, i)
+	})
+}
+
+// live is the life of an Instance.
+func (e *Executor) live(ctx context.Context, i *instance) {
+	log := e.log.With("instance", i.id, "tenant", i.key.Tenant, "function", i.key.Function, "version", i.key.Version)
+	err := e.start(ctx, i)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		log.Info("instance is ready", "cold_start", e.coldStart(i))
+		e.inbox.add(scheduler.InstanceReady{Instance: i.id})
+		err = e.attend(ctx, i)
+	}
+	drained := e.config.Routes.Remove(i.key, i.id)
+	e.update(i, func(info *Instance) { info.State = Draining })
+	cause := context.Cause(ctx)
+	inOrder := errors.Is(cause, errStopped) || errors.Is(cause, context.Canceled) // the latter: Run ends
+	if !inOrder {
+		log.Warn("instance failed", "error", err)
+		e.metrics.failures.WithLabelValues(i.key.Tenant, i.key.Function).Inc()
+		e.inbox.add(scheduler.InstanceFailed{Instance: i.id, Reason: err.Error(), Lasting: lasting(err)})
+		if errors.Is(err, client.ErrNoCapacity) {
+			e.askRefresh() // others hold more than we thought
+		}
+	}
+	e.clearAway(context.WithoutCancel(ctx), i, inOrder, drained)
+	log.Info("instance is gone")
+	e.mutex.Lock()
+	delete(e.running, i.id)
+	e.mutex.Unlock()
+	e.inbox.add(scheduler.InstanceStopped{Instance: i.id})
+}
+
+// attend keeps a ready Instance's Lease alive and returns why it ends.
+func (e *Executor) attend(ctx context.Context, i *instance) error {
+	renew := make(<-chan time.Time)
+	if i.lease != nil {
+		ticker := time.NewTicker(e.config.LeaseDuration / 3)
+		defer ticker.Stop()
+		renew = ticker.C
+	}
+	for {
+		select {
+		case err := <-i.exited:
+			return err
+		case <-ctx.Done():
+			select {
+			case err := <-i.exited: // the better reason
+				return err
+			default:
+				return context.Cause(ctx)
+			}
+		case <-renew:
+			if err := e.renew(ctx, i); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// renew fails when the Lease is gone for sure; until it has expired, a broker that does not answer is asked again.
+func (e *Executor) renew(ctx context.Context, i *instance) error {
+	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseDuration/3)
+	defer cancel()
+	renewed, err := e.config.Broker.Renew(ctx, i.lease.ID, e.config.LeaseDuration)
+	switch {
+	case err == nil:
+		i.lease.ExpiresAt = renewed.ExpiresAt
+	case errors.Is(err, client.ErrNotFound) || time.Now().After(i.lease.ExpiresAt):
+		return fmt.Errorf("lease lost: %w", err)
+	default:
+		e.log.Warn("lease not renewed yet", "instance", i.id, "lease", i.lease.ID, "error", err)
+	}
+	return nil
+}
+
+// end gives an Instance its cause to end; only the first one counts.
+func (e *Executor) end(id string, cause error) {
+	e.mutex.Lock()
+	i := e.running[id]
+	e.mutex.Unlock()
+	if i != nil {
+		i.end(cause)
+	}
+}
+
+// lasting says whether a start would fail in the same way again.
+func lasting(err error) bool {
+	for _, kind := range []error{sandbox.ErrInvalid, sandbox.ErrImageNotFound, sandbox.ErrProgram, client.ErrInvalid} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// clearAway ends what there is of an Instance: the program, the Sandbox, the Lease, the folder.
+func (e *Executor) clearAway(ctx context.Context, i *instance, inOrder bool, drained <-chan struct{}) {
+	if i.sandbox != nil {
+		if inOrder {
+			e.drain(ctx, i, drained)
+		}
+		e.persist(ctx, i, "delete sandbox", i.sandbox.Delete)
+	}
+	if i.lease != nil {
+		e.persist(ctx, i, "release lease", func(ctx context.Context) error {
+			err := e.config.Broker.Release(ctx, i.lease.ID)
+			if errors.Is(err, client.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := os.RemoveAll(e.functionDir(i.id)); err != nil {
+		e.log.Warn("folder of an instance is left behind", "instance", i.id, "error", err)
+	}
+}
+
+// drain lets requests end, then the program.
+func (e *Executor) drain(ctx context.Context, i *instance, drained <-chan struct{}) {
+	timer := time.NewTimer(e.config.StopGrace)
+	defer timer.Stop()
+	select {
+	case <-drained:
+	case <-timer.C:
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.config.StopGrace+clearTimeout)
+	defer cancel()
+	if err := i.sandbox.Stop(ctx, e.config.StopGrace); err != nil {
+		e.log.Warn("instance does not stop in order", "instance", i.id, "error", err)
+	}
+}
+
+// persist repeats until it succeeds, since the room is not free before; once Run ends, only a few times: what is
+// left then is deleted by the next Run, and a Lease expires.
+func (e *Executor) persist(ctx context.Context, i *instance, what string, do func(context.Context) error) {
+	wait := clearRetryFirst
+	for try := 1; ; try++ {
+		attempt, cancel := context.WithTimeout(ctx, clearTimeout)
+		err := do(attempt)
+		cancel()
+		if err == nil {
+			return
+		}
+		e.log.Error("cannot clear away", "what", what, "instance", i.id, "try", try, "error", err)
+		if try >= clearTriesAtEnd && e.leaving.Load() {
+			return
+		}
+		time.Sleep(wait)
+		wait = min(2*wait, clearRetryLast)
+	}
+}
