@@ -66,11 +66,11 @@ type Instance interface {
 	// no error.
 	Delete(ctx context.Context) error
 
-	// Target is the gRPC target of the function: `unix:///path`, or, where the function listens on a port
-	// of its own network namespace, `passthrough:///...`, which needs Dial as the connection's dialer.
+	// Target names the function as a gRPC target does: `unix:///path`, or `passthrough:///...` where it listens
+	// on a port of its own network. Connections are made with Dial: a path can be led elsewhere by the function.
 	Target() string
 
-	// Dial connects to the function. It fails at once when nothing listens there yet.
+	// Dial connects to the function, and to nothing else. It fails at once when nothing listens there yet.
 	Dial(ctx context.Context) (net.Conn, error)
 }
 

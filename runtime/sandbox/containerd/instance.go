@@ -241,17 +241,12 @@ func (i *instance) Target() string {
 	if i.port != 0 {
 		return "passthrough:///" + i.identity.ID
 	}
-	return "unix://" + i.socket()
+	return "unix://" + filepath.Join(i.identity.FunctionDir, sandbox.SocketName)
 }
 
 func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
 	if i.port != 0 {
 		return i.dialPort(ctx)
 	}
-	var dialer net.Dialer
-	return dialer.DialContext(ctx, "unix", i.socket())
-}
-
-func (i *instance) socket() string {
-	return filepath.Join(i.identity.FunctionDir, sandbox.SocketName)
+	return sandbox.DialSocket(ctx, i.identity.FunctionDir)
 }

@@ -185,21 +185,17 @@ func (i *instance) Target() string {
 	if i.record.Port != 0 {
 		return "passthrough:///" + i.address()
 	}
-	return "unix://" + i.socket()
+	return "unix://" + filepath.Join(i.record.FunctionDir, sandbox.SocketName)
 }
 
 func (i *instance) Dial(ctx context.Context) (net.Conn, error) {
-	var dialer net.Dialer
-	if i.record.Port != 0 {
-		return dialer.DialContext(ctx, "tcp", i.address())
+	if i.record.Port == 0 {
+		return sandbox.DialSocket(ctx, i.record.FunctionDir)
 	}
-	return dialer.DialContext(ctx, "unix", i.socket())
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", i.address())
 }
 
 func (i *instance) address() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(i.record.Port))
-}
-
-func (i *instance) socket() string {
-	return filepath.Join(i.record.FunctionDir, sandbox.SocketName)
 }

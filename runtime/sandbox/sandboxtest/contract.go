@@ -87,6 +87,20 @@ func testServesPort(b *Bench) {
 	}
 }
 
+// testDialFollowsNoLink: a function leads its socket's path to what only the daemon may reach.
+func testDialFollowsNoLink(b *Bench) {
+	victim := b.Spec("serve")
+	b.RunReady(victim, 1)
+	target := filepath.Join(victim.FunctionDir, sandbox.SocketName)
+	for _, verb := range []string{"link", "pipe", "file"} {
+		instance, _ := b.RunReady(b.Spec(verb, target), 1)
+		if connection, err := instance.Dial(b.Context); err == nil {
+			connection.Close()
+			b.Errorf("dialled through a %s", verb)
+		}
+	}
+}
+
 func freePort(b *Bench) int {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	b.Must(err)

@@ -62,6 +62,7 @@ func Run(t *testing.T, factory func(t *testing.T) Fixture) {
 		{"WaitIsAbandoned", testWaitIsAbandoned},
 		{"ServesSocket", testServesSocket},
 		{"ServesPort", testServesPort},
+		{"DialFollowsNoLink", testDialFollowsNoLink},
 		{"Refuses", testRefuses},
 		{"MissingProgram", testMissingProgram},
 		{"DeleteUnstarted", testDeleteUnstarted},

@@ -49,6 +49,11 @@ func run(args []string) error {
 		return parent(argument)
 	case "serve":
 		return serve(argument)
+	case "link", "pipe", "file":
+		if err := deceive(args[0], argument); err != nil {
+			return err
+		}
+		return hold("")
 	case "allocate":
 		return allocate(argument)
 	case "fork":
@@ -125,6 +130,18 @@ func serve(port string) error {
 		_, _ = connection.Write([]byte("served"))
 		connection.Close()
 	}
+}
+
+// deceive puts something else where the function's socket is expected.
+func deceive(kind, target string) error {
+	path := os.Getenv("SLUICE_FUNCTION_SOCKET")
+	switch kind {
+	case "link":
+		return os.Symlink(target, path)
+	case "pipe":
+		return syscall.Mkfifo(path, 0o666)
+	}
+	return os.WriteFile(path, nil, 0o666)
 }
 
 func allocate(size string) error {
