@@ -30,7 +30,7 @@ func newFunctionsCommand(g *globals) *cobra.Command {
 						fmt.Sprintf("%d-%d", f.GetScaleMin(), f.GetScaleMax()), formatSince(f.GetDeployedAt().AsTime(), time.Now()),
 					})
 				}
-				return printList(cmd.OutOrStdout(), *output, response.GetFunctions(), "NAME VERSION PROGRAM INSTANCES SCALE AGE", rows)
+				return printMessages(cmd.OutOrStdout(), *output, response.GetFunctions(), "NAME VERSION PROGRAM INSTANCES SCALE AGE", rows)
 			})
 		},
 	}

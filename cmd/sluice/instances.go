@@ -34,7 +34,7 @@ func newInstancesCommand(g *globals) *cobra.Command {
 						formatSince(i.GetStartedAt().AsTime(), time.Now()), orDash(formatPhases(i.GetPhases())),
 					})
 				}
-				return printList(cmd.OutOrStdout(), *output, response.GetInstances(), "ID FUNCTION VERSION STATE PID LEASE AGE START", rows)
+				return printMessages(cmd.OutOrStdout(), *output, response.GetInstances(), "ID FUNCTION VERSION STATE PID LEASE AGE START", rows)
 			})
 		},
 	}

@@ -59,7 +59,7 @@ func newRootCommand() *cobra.Command {
 	flags.StringVar(&g.stateFolder, "state", state, "the daemon's state folder (SLUICE_STATE)")
 	flags.StringVar(&g.tenant, "tenant", "", "whose functions and leases; empty for the default tenant")
 	root.AddCommand(
-		newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
+		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
 		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
 		newTenantsCommand(&g),
 	)

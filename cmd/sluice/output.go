@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
 // Values of --output.
@@ -20,6 +22,15 @@ const (
 // addOutputFlag gives a command that lists things its --output flag.
 func addOutputFlag(command *cobra.Command) *string {
 	return command.Flags().StringP("output", "o", formatTable, "how to print: "+formatTable+" or "+formatJSON)
+}
+
+// printMessages is printList for messages of the control API.
+func printMessages[M proto.Message](w io.Writer, format string, messages []M, header string, rows [][]string) error {
+	values, err := protoList(messages)
+	if err != nil {
+		return err
+	}
+	return printList(w, format, values, header, rows)
 }
 
 // printList writes rows under a header, or the values themselves as JSON.
@@ -38,6 +49,19 @@ func printList(w io.Writer, format string, values any, header string, rows [][]s
 		return table.Flush()
 	}
 	return fmt.Errorf("--output is %q, must be %s or %s", format, formatTable, formatJSON)
+}
+
+// protoList gives messages the JSON of protocol buffers, with the names that the .proto file has.
+func protoList[M proto.Message](messages []M) ([]json.RawMessage, error) {
+	list := []json.RawMessage{}
+	for _, message := range messages {
+		text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(message)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, text)
+	}
+	return list, nil
 }
 
 // formatBytes writes a size in the largest binary unit that keeps it a whole number, or with one decimal.

@@ -26,7 +26,7 @@ func newTenantsCommand(g *globals) *cobra.Command {
 				for _, tenant := range response.GetTenants() {
 					rows = append(rows, []string{tenant.GetName(), strconv.Itoa(int(tenant.GetKeys()))})
 				}
-				return printList(cmd.OutOrStdout(), *output, response.GetTenants(), "NAME KEYS", rows)
+				return printMessages(cmd.OutOrStdout(), *output, response.GetTenants(), "NAME KEYS", rows)
 			})
 		},
 	}

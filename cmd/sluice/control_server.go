@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"sluice/proto/gen/control"
+	"sluice/runtime/image"
+	"sluice/store"
+)
+
+// controlServer is the control API over the store and what follows it.
+type controlServer struct {
+	control.UnimplementedControlServer
+	registry    store.Registry
+	rollout     *rollout
+	importImage importImage // nil: this sandbox runs no images
+	logFolder   string
+	log         *slog.Logger
+}
+
+func tenantOf(name string) string {
+	if name == "" {
+		return store.DefaultTenant
+	}
+	return name
+}
+
+// toStatus is the one place where errors become codes.
+func toStatus(err error) error {
+	code := codes.Internal
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrInvalid), errors.Is(err, image.ErrInvalid):
+		code = codes.InvalidArgument
+	case errors.Is(err, store.ErrNotFound):
+		code = codes.NotFound
+	case errors.Is(err, store.ErrConflict):
+		code = codes.Aborted
+	}
+	return status.Error(code, err.Error())
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc"
+
+	"sluice/batcher/runner"
+	"sluice/broker/client"
+	"sluice/broker/server"
+	"sluice/gateway"
+	"sluice/proto/gen/control"
+	"sluice/runtime/image"
+	"sluice/runtime/inject"
+	"sluice/runtime/sandbox"
+	"sluice/runtime/sandbox/containerd"
+	"sluice/runtime/sandbox/process"
+	"sluice/scheduler/executor"
+	"sluice/store/bolt"
+)
+
+// stateMode lets programs reach session and inject below the state folder; what is root's alone has modes of its own.
+const stateMode = 0o755
+
+// serve makes every part of the daemon and joins them; this function is the list of parts. It returns when ctx has ended and all
+// of them are gone.
+func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) {
+	if err := os.MkdirAll(flags.stateFolder, stateMode); err != nil {
+		return fmt.Errorf("making the state folder: %w", err)
+	}
+	registry, err := bolt.Open(flags.in("store.bolt"))
+	if err != nil {
+		return fmt.Errorf("opening the store (does another daemon use %s?): %w", flags.stateFolder, err)
+	}
+	defer closing(&err, registry)
+	injected, err := inject.Install(flags.stateFolder, flags.shim)
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	broker, err := server.New(ctx, server.Config{
+		StateFolder: flags.stateFolder, WorkerPath: flags.worker, Warm: flags.warmWorkers, Log: log.With("component", "broker"),
+	})
+	if err != nil {
+		return err
+	}
+	metrics.MustRegister(broker.Collector())
+	brokerClient, err := client.Open(flags.in(socketName))
+	if err != nil {
+		return err
+	}
+	defer closing(&err, brokerClient)
+
+	confined, importer, err := openSandbox(ctx, flags, injected, log)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, confined)
+
+	node, err := executor.ThisNode()
+	if err != nil {
+		return err
+	}
+	rollout := newRollout(registry)
+	rollout.routes = runner.New(runner.Config{Demand: rollout, Log: log.With("component", "runner"), Metrics: metrics})
+	rollout.executor, err = executor.New(executor.Config{
+		Node: node, FunctionFolder: flags.in("functions"), LogFolder: flags.in("logs"), Sandbox: confined, Broker: brokerClient,
+		Routes: routes{rollout.routes}, Log: log.With("component", "executor"), Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	if err := rollout.restore(ctx); err != nil {
+		return err
+	}
+
+	front := gateway.New(gateway.Config{
+		Tenants: tenants{registry}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
+		Log: log.With("component", "gateway"),
+	})
+	api := grpc.NewServer()
+	broker.Register(api)
+	control.RegisterControlServer(api, &controlServer{
+		registry: registry, rollout: rollout, importImage: importer, logFolder: flags.in("logs"), log: log.With("component", "control"),
+	})
+	listeners, err := listen(flags)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "gateway", flags.listen, "metrics", flags.metricsListen, "socket", flags.in(socketName), "sandbox", flags.sandbox)
+	return runComponents(ctx, log, []component{
+		{"gateway", func(ctx context.Context) error { return front.Run(ctx, listeners.gateway) }},
+		{"rollout", rollout.Run},
+		{"executor", rollout.executor.Run},
+		{"runner", rollout.routes.Run},
+		{"socket", func(ctx context.Context) error { return serveSocket(ctx, api, listeners.socket) }},
+		{"broker", broker.Run},
+		{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, listeners.metrics) }},
+	})
+}
+
+func (f serveFlags) in(name string) string { return filepath.Join(f.stateFolder, name) }
+
+// closing closes a part when serve returns, and adds its error.
+func closing(err *error, part io.Closer) { *err = errors.Join(*err, part.Close()) }
+
+// closableSandbox is a sandbox with what it holds open.
+type closableSandbox struct {
+	sandbox.Sandbox
+	io.Closer
+}
+
+// openSandbox returns no importer where the sandbox runs no images.
+func openSandbox(ctx context.Context, flags serveFlags, injected inject.Folder, log *slog.Logger) (closableSandbox, importImage, error) {
+	log = log.With("component", "sandbox")
+	if flags.sandbox == sandboxProcess {
+		plain, err := process.New(flags.in("processes"), injected, log)
+		return closableSandbox{plain, io.NopCloser(nil)}, nil, err
+	}
+	containers, err := containerd.Connect(ctx, flags.containerdAddress, flags.containerdNamespace, injected, log)
+	if err != nil {
+		return closableSandbox{}, nil, fmt.Errorf("%w; start containerd, name its socket with --containerd-address, or choose --sandbox process", err)
+	}
+	importer := func(ctx context.Context, archive io.Reader) (string, error) {
+		imported, err := image.Import(ctx, containers.Client(), archive)
+		return imported.Name, err
+	}
+	return closableSandbox{containers, containers}, importer, nil
+}

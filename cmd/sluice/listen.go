@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc"
+)
+
+const (
+	socketMode           = 0o600
+	socketDrainTimeout   = 2 * time.Second
+	metricsHeaderTimeout = 5 * time.Second
+)
+
+// listeners are the daemon's doors.
+type listeners struct {
+	gateway net.Listener
+	metrics net.Listener
+	socket  net.Listener
+}
+
+func listen(flags serveFlags) (l listeners, err error) {
+	defer func() {
+		if err != nil {
+			for _, open := range []net.Listener{l.gateway, l.metrics, l.socket} {
+				if open != nil {
+					err = errors.Join(err, open.Close())
+				}
+			}
+		}
+	}()
+	if l.gateway, err = net.Listen("tcp", flags.listen); err != nil {
+		return l, fmt.Errorf("--listen: %w", err)
+	}
+	if l.metrics, err = net.Listen("tcp", flags.metricsListen); err != nil {
+		return l, fmt.Errorf("--metrics-listen: %w", err)
+	}
+	l.socket, err = listenUnix(flags.in(socketName))
+	return l, err
+}
+
+// listenUnix makes the socket anew. Nobody else serves on it: the store's lock was free.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing the socket of an earlier daemon: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listening on the daemon's socket: %w", err)
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, errors.Join(fmt.Errorf("keeping the daemon's socket to its user: %w", err), listener.Close())
+	}
+	return listener, nil
+}
+
+// serveSocket ends calls under way after a moment: watchers would stay for ever.
+func serveSocket(ctx context.Context, api *grpc.Server, listener net.Listener) error {
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.AfterFunc(socketDrainTimeout, api.Stop)
+		defer timer.Stop()
+		api.GracefulStop()
+	})
+	defer stop()
+	return api.Serve(listener)
+}
+
+func serveMetrics(ctx context.Context, registry *prometheus.Registry, listener net.Listener) error {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: metricsHeaderTimeout}
+	stop := context.AfterFunc(ctx, func() { web.Close() })
+	defer stop()
+	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/batcher/runner"
+	"sluice/scheduler"
+	"sluice/scheduler/executor"
+	"sluice/store"
+)
+
+const (
+	// retireInterval is how often replaced Versions are looked at.
+	retireInterval = time.Second
+	// retireAfter is for requests that had found the Version just before it was replaced.
+	retireAfter = 2 * time.Second
+)
+
+// rollout puts Versions into effect: the route that requests queue on, and the executor that starts Instances. It knows
+// which Version of a Function is current; a replaced one goes when its last request is answered. Requests are resolved from
+// memory.
+type rollout struct {
+	registry store.Registry
+	routes   *runner.Runner
+	executor *executor.Executor
+
+	deploying sync.Mutex // one deployment or removal at a time; taken before mutex
+
+	mutex    sync.Mutex
+	current  map[string]map[string]scheduler.Key // by tenant and function
+	demand   map[scheduler.Key]int               // requests that wait or run
+	retiring map[scheduler.Key]time.Time         // since when
+}
+
+func newRollout(registry store.Registry) *rollout {
+	return &rollout{
+		registry: registry, current: make(map[string]map[string]scheduler.Key),
+		demand: make(map[scheduler.Key]int), retiring: make(map[scheduler.Key]time.Time),
+	}
+}
+
+// restore puts everything into effect that the store holds.
+func (r *rollout) restore(ctx context.Context) error {
+	functions, err := store.LoadAll[store.Function](ctx, r.registry, "")
+	if err != nil {
+		return err
+	}
+	for _, f := range functions {
+		version, _, err := store.Load[store.Version](ctx, r.registry, store.VersionRecord(f.Tenant, f.Name, f.Latest))
+		if err != nil {
+			return err
+		}
+		if err := r.apply(version); err != nil {
+			return fmt.Errorf("restoring %s: %w", f.RecordName(), err)
+		}
+	}
+	return nil
+}
+
+func (r *rollout) deploy(ctx context.Context, tenant string, spec store.FunctionSpec) (store.Version, error) {
+	r.deploying.Lock()
+	defer r.deploying.Unlock()
+	version, err := store.Deploy(ctx, r.registry, tenant, spec, time.Now())
+	if err != nil {
+		return store.Version{}, err
+	}
+	return version, r.apply(version)
+}
+
+func (r *rollout) apply(version store.Version) error {
+	key := scheduler.KeyOf(version)
+	batch := version.Spec.Batch
+	err := r.routes.SetRoute(runner.Key(key), runner.Route{
+		Policy: batch.Policy, MaxSize: batch.MaxSize, MaxWait: batch.MaxWait, StartTimeout: version.Spec.Scale.StartTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	r.executor.Deploy(version)
+
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.current[key.Tenant] == nil {
+		r.current[key.Tenant] = make(map[string]scheduler.Key)
+	}
+	if replaced, ok := r.current[key.Tenant][key.Function]; ok {
+		r.retiring[replaced] = time.Now()
+	}
+	r.current[key.Tenant][key.Function] = key
+	return nil
+}
+
+func (r *rollout) remove(ctx context.Context, tenant, function string) error {
+	r.deploying.Lock()
+	defer r.deploying.Unlock()
+	if err := store.Remove(ctx, r.registry, tenant, function); err != nil {
+		return err
+	}
+	r.mutex.Lock()
+	key := r.current[tenant][function]
+	delete(r.current[tenant], function)
+	r.mutex.Unlock()
+	r.retire(key)
+	return nil
+}
+
+func (r *rollout) retire(key scheduler.Key) {
+	r.routes.RemoveRoute(runner.Key(key))
+	r.executor.Remove(key)
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	delete(r.retiring, key)
+	delete(r.demand, key)
+}
+
+// Run retires replaced Versions once nothing waits for them or runs on them.
+func (r *rollout) Run(ctx context.Context) error {
+	ticker := time.NewTicker(retireInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		for _, key := range r.idleRetiring(time.Now()) {
+			r.retire(key)
+		}
+	}
+}
+
+func (r *rollout) idleRetiring(now time.Time) []scheduler.Key {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var idle []scheduler.Key
+	for key, since := range r.retiring {
+		if r.demand[key] == 0 && now.Sub(since) >= retireAfter {
+			idle = append(idle, key)
+		}
+	}
+	return idle
+}
+
+// Demand implements runner.Demand.
+func (r *rollout) Demand(key runner.Key, queued, inFlight int) {
+	r.mutex.Lock()
+	r.demand[scheduler.Key(key)] = queued + inFlight
+	r.mutex.Unlock()
+	r.executor.Demand(scheduler.Key(key), queued, inFlight)
+}
+
+// EndpointFailed implements runner.Demand.
+func (r *rollout) EndpointFailed(key runner.Key, instance string, err error) {
+	r.executor.EndpointFailed(scheduler.Key(key), instance, err)
+}
+
+// Resolve implements gateway.Functions: only the current Version takes requests.
+func (r *rollout) Resolve(_ context.Context, tenant, model, version string) (runner.Key, error) {
+	r.mutex.Lock()
+	key, ok := r.current[tenant][model]
+	r.mutex.Unlock()
+	if !ok {
+		return runner.Key{}, fmt.Errorf("function %s: %w", model, store.ErrNotFound)
+	}
+	if version != "" && version != key.Version {
+		return runner.Key{}, fmt.Errorf("version %s of function %s, whose version is %s: %w", version, model, key.Version, store.ErrNotFound)
+	}
+	return runner.Key(key), nil
+}
+
+// List implements gateway.Functions.
+func (r *rollout) List(_ context.Context, tenant string) ([]runner.Key, error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	var keys []runner.Key
+	for _, key := range r.current[tenant] {
+		keys = append(keys, runner.Key(key))
+	}
+	slices.SortFunc(keys, func(a, b runner.Key) int {
+		if a.Function < b.Function {
+			return -1
+		}
+		return 1
+	})
+	return keys, nil
+}
+
+// routes adapts the runner's route table to executor.Routes.
+type routes struct{ runner *runner.Runner }
+
+func (r routes) Add(key scheduler.Key, endpoint executor.Endpoint) error {
+	return r.runner.AddEndpoint(runner.Key(key), runner.Endpoint(endpoint))
+}
+
+func (r routes) Remove(key scheduler.Key, instance string) <-chan struct{} {
+	return r.runner.RemoveEndpoint(runner.Key(key), instance)
+}
+
+func (r routes) Fail(key scheduler.Key, cause error) { r.runner.Fail(runner.Key(key), cause) }
+
+// tenants implements gateway.Tenants.
+type tenants struct{ registry store.Registry }
+
+func (t tenants) TenantOf(ctx context.Context, key string) (string, error) {
+	tenant, err := store.Authenticate(ctx, t.registry, key)
+	return tenant.Name, err
+}
