@@ -42,14 +42,16 @@ var layers = []layer{
 	// What drives the cores.
 	{"gateway", []string{"batcher/runner", "batcher/tensor", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
 	{"batcher/runner", []string{"batcher", "batcher/tensor", generated}, "owns the route table; tells of demand through an interface"},
-	{"scheduler/executor", []string{"scheduler", "runtime/sandbox", "broker/client", "broker/lease", "broker/device", "store"}, "carries decisions out through interfaces; the lease nouns come with the broker's client"},
+	{"batcher/runner/functiontest", []string{generated}, "a function server for tests"},
+	{"scheduler/executor", []string{"scheduler", "runtime/sandbox", "broker/client", "broker/lease", "broker/device", "store", generated}, "carries decisions out through interfaces, and asks a function whether it is ready; the lease nouns come with the broker's client"},
 
 	// Where instances live.
 	{"runtime/sandbox", []string{"broker/lease", "store"}, "an interface and its lifecycle, no implementation"},
 	{"runtime/sandbox/sandboxtest", []string{"runtime/sandbox", "runtime/sandbox/sandboxtest/report", "broker/lease"}, "the conformance suite sees the interface and its nouns"},
 	{"runtime/sandbox/sandboxtest/probe", []string{"runtime/sandbox/sandboxtest/report"}, "the program that the suite runs inside"},
 	{"runtime/sandbox/sandboxtest/report", nil, "what the probe tells the suite"},
-	{"runtime/sandbox/containerd", []string{"runtime/sandbox", "runtime/inject"}, "one implementation does not know the other"},
+	{"runtime/sandbox/containerd", []string{"runtime/sandbox", "runtime/inject", "runtime/image"}, "one implementation does not know the other; image knows how images are unpacked"},
+	{"runtime/sandbox/containerd/containerdtest", []string{"runtime/sandbox/containerd", "runtime/inject"}, "starts a containerd for tests"},
 	{"runtime/sandbox/process", []string{"runtime/sandbox", "runtime/inject"}, "one implementation does not know the other"},
 	{"runtime/inject", []string{"broker/lease"}, "needs the token of a lease, nothing of the broker"},
 	{"runtime/image", nil, "builds and imports images of any program"},
@@ -58,7 +60,8 @@ var layers = []layer{
 	{"broker/client", []string{"broker/lease", "broker/device", generated}, "speaks to the broker over its API alone, so that it may be on another machine"},
 	{"broker/session", []string{"broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "greets shims and hands them over; never touches a driver"},
 	{"broker/handover", []string{"broker/lease", "broker/device"}, "the messages between daemon and worker; both import it"},
-	{"broker/server", []string{"broker/device", "broker/lease", "broker/session", generated}, "the broker's API over the ledger"},
+	{"broker/supervisor", []string{"broker/handover"}, "knows workers as processes, and nothing of leases but what it hands over"},
+	{"broker/server", []string{"broker/device", "broker/lease", "broker/handover", "broker/session", "broker/supervisor", generated}, "the broker's API over the ledger; joins leases and workers"},
 
 	// The pool, the worker's side.
 	{"broker/device/opencl", []string{"broker/device"}, "lists devices through the driver"},
@@ -79,7 +82,7 @@ var layers = []layer{
 		"batcher/...", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
 		"scheduler/...", "store/...", generated,
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
-	{"cmd/sluice-worker", []string{"broker/worker", "broker/device/opencl"}, "the only program that loads a driver"},
+	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device/opencl"}, "the only program that loads a driver"},
 	{"cmd/sluice-bench", []string{"broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
 }
 

@@ -52,11 +52,12 @@ free_port() {
   done
 }
 
-# metric NAME prints the sum of a metric's samples.
+# metric NAME [LABEL] prints the sum of a metric's samples, those with the label if one is given.
 metric() {
   exec 3<>"/dev/tcp/127.0.0.1/$metrics_port"
   printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
-  awk -v name="$1" '$1 == name || index($1, name "{") == 1 { sum += $2 } END { printf "%.0f\n", sum }' <&3
+  awk -v name="$1" -v label="${2:-}" \
+    '($1 == name || index($1, name "{") == 1) && index($0, label) { sum += $NF } END { printf "%.3f\n", sum }' <&3
   exec 3>&-
 }
 
@@ -166,7 +167,18 @@ title "Who has a driver"
 prove
 
 title "What it took"
-echo "calls forwarded to the device: $(metric sluice_forwarded_calls_total)"
+printf 'calls forwarded to devices: %.0f\n' "$(metric sluice_forwarded_calls_total)"
+printf 'bytes forwarded: %.0f to devices, %.0f from them\n' \
+  "$(metric sluice_forwarded_bytes_to_device_total)" "$(metric sluice_forwarded_bytes_from_device_total)"
+digits='function="digits"'
+rows="$(metric sluice_batch_rows_sum "$digits")"
+batches="$(metric sluice_batch_rows_count "$digits")"
+awk -v rows="$rows" -v batches="$batches" \
+  'BEGIN { printf "digits: %d images in %d batches, mean batch size %.1f\n", rows, batches, rows / batches }'
+echo "cold start of digits, in seconds:"
+for phase in lease create start ready total; do
+  printf '  %-7s %s\n' "$phase" "$(metric sluice_cold_start_seconds_sum "$digits,phase=\"$phase\"")"
+done
 "$sluice" leases
 "$sluice" instances
 
