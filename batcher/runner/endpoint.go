@@ -14,6 +14,15 @@ import (
 	"sluice/proto/gen/inference"
 )
 
+// What an Instance may answer with: it runs a tenant's code, which is trusted as little as a client.
+const (
+	// MaxAnswerBytes bounds the answer to a Batch.
+	MaxAnswerBytes = 256 << 20
+	// MaxMetadataBytes bounds what a function says about its tensors.
+	MaxMetadataBytes = 1 << 20
+	maxHeaderBytes   = 64 << 10
+)
+
 // windowBytes is the flow-control window of a connection to an Instance: local sockets need no small one.
 const windowBytes = 1 << 20
 
@@ -35,8 +44,9 @@ func connect(e Endpoint) (*endpoint, error) {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithNoProxy(),
 		grpc.WithAuthority("localhost"),
-		// The queue's limit bounds what is sent, the message limit of the gateway what it answers with.
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		// MaxQueuedBytes bounds what is sent.
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswerBytes), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		grpc.WithMaxHeaderListSize(maxHeaderBytes),
 		grpc.WithInitialWindowSize(windowBytes),
 		grpc.WithInitialConnWindowSize(windowBytes),
 	}

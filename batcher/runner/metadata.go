@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"sluice/proto/gen/inference"
@@ -25,7 +26,7 @@ func (r *Runner) Metadata(ctx context.Context, key Key) (*inference.ModelMetadat
 	if err != nil {
 		return nil, err
 	}
-	told, err := e.client.ModelMetadata(ctx, &inference.ModelMetadataRequest{Name: key.Function})
+	told, err := e.client.ModelMetadata(ctx, &inference.ModelMetadataRequest{Name: key.Function}, grpc.MaxCallRecvMsgSize(MaxMetadataBytes))
 	gone := lost(ctx, err)
 	l.update(nil, func() {
 		if gone && !e.removed {

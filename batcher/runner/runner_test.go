@@ -453,6 +453,18 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// A function that answers with more than it may harms nobody but its caller.
+func TestOversizedMetadata(t *testing.T) {
+	r := start(t, alone, nil)
+	serve(t, r, &functiontest.Function{Platform: strings.Repeat("x", MaxMetadataBytes)}, 1)
+	if _, err := r.Metadata(t.Context(), simple); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("metadata beyond the limit: %v", err)
+	}
+	if _, err := r.Infer(t.Context(), simple, functiontest.Request(1, 0)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRoutes(t *testing.T) {
 	r := start(t, alone, nil)
 	for _, route := range []Route{{Policy: "best", MaxSize: 2}, {Policy: "window", MaxSize: 0}, {Policy: "window", MaxSize: MaxBatchRows + 1}, never} {

@@ -31,6 +31,8 @@ type Function struct {
 	inference.UnimplementedGRPCInferenceServiceServer
 	// Infer answers ModelInfer; nil stands for Simple.
 	Infer func(Call) (*inference.ModelInferResponse, error)
+	// Platform is what ModelMetadata tells.
+	Platform string
 
 	mu    sync.Mutex
 	calls []Call
@@ -92,7 +94,7 @@ func (f *Function) ModelMetadata(context.Context, *inference.ModelMetadataReques
 		return &inference.ModelMetadataResponse_TensorMetadata{Name: name, Datatype: "INT32", Shape: []int64{-1, 16}}
 	}
 	return &inference.ModelMetadataResponse{
-		Name: "whatever", Platform: "test",
+		Name: "whatever", Platform: f.Platform,
 		Inputs:  []*inference.ModelMetadataResponse_TensorMetadata{tensor("INPUT0"), tensor("INPUT1")},
 		Outputs: []*inference.ModelMetadataResponse_TensorMetadata{tensor("OUTPUT0"), tensor("OUTPUT1")},
 	}, nil
