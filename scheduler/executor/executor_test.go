@@ -170,6 +170,19 @@ func TestRenewsLease(t *testing.T) {
 	}
 }
 
+func TestLeaseThatCannotBeRenewedEndsTheInstance(t *testing.T) {
+	h := newHarness(t)
+	key := h.deploy("serve", nil)
+	h.Demand(key, 1, 0)
+	first := h.routes.one(t)
+	h.broker.setDeaf(true)
+	h.routes.one(t, first.Instance)
+	h.broker.setDeaf(false)
+	if failure := h.Functions()[0].Failure; !strings.Contains(failure, "lease lost") {
+		t.Errorf("reason is %q", failure)
+	}
+}
+
 func TestWaitsForWhatOthersHold(t *testing.T) {
 	h := newHarness(t)
 	held, err := h.client.Grant(t.Context(), lease.Request{

@@ -32,6 +32,7 @@ type simulatedBroker struct {
 	ledger   *lease.Ledger
 	count    int
 	renewals int
+	deaf     bool // to Renew
 	watchers map[chan *pb.WatchResponse]bool
 }
 
@@ -118,6 +119,9 @@ func (b *simulatedBroker) Grant(_ context.Context, request *pb.GrantRequest) (*p
 func (b *simulatedBroker) Renew(_ context.Context, request *pb.RenewRequest) (*pb.RenewResponse, error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
+	if b.deaf {
+		return nil, status.Error(codes.Unavailable, "simulated")
+	}
 	renewed, err := b.ledger.Renew(time.Now(), request.GetLeaseId(), time.Duration(request.GetDurationMs())*time.Millisecond)
 	if err != nil {
 		return nil, status.Error(codes.NotFound, err.Error())
@@ -209,6 +213,12 @@ func (b *simulatedBroker) renewed() int {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	return b.renewals
+}
+
+func (b *simulatedBroker) setDeaf(deaf bool) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.deaf = deaf
 }
 
 func toProto(l lease.Lease) *pb.Lease {
