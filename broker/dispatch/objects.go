@@ -24,6 +24,13 @@ type object struct {
 	arguments []uint32 // of a kernel: wire.Argument forms
 }
 
+func (o *object) driverOrNil() unsafe.Pointer {
+	if o == nil {
+		return nil
+	}
+	return o.driver
+}
+
 const chunkObjects = 4096
 
 // objects is a Session's handle table. Its chunks do not move, so that a

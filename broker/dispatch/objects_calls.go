@@ -116,12 +116,6 @@ func (t *thread) binaries(program C.cl_program) C.cl_int {
 	return status
 }
 
-func (t *thread) clGetProgramBuildInfo(a argsClGetProgramBuildInfo) C.cl_int {
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetProgramBuildInfo(driverProgram(a.program.driver), t.session.lease.device, a.paramName, size, value, sizeRet)
-	})
-}
-
 func (t *thread) clCreateKernel(a argsClCreateKernel) C.cl_int {
 	var status C.cl_int
 	name := C.CString(string(a.kernelName))
@@ -212,24 +206,6 @@ func (t *thread) clGetKernelInfo(a argsClGetKernelInfo) C.cl_int {
 	})
 }
 
-func (t *thread) clGetKernelWorkGroupInfo(a argsClGetKernelWorkGroupInfo) C.cl_int {
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetKernelWorkGroupInfo(driverKernel(a.kernel.driver), t.session.lease.device, a.paramName, size, value, sizeRet)
-	})
-}
-
-func (t *thread) clGetKernelSubGroupInfo(a argsClGetKernelSubGroupInfo) C.cl_int {
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetKernelSubGroupInfo(driverKernel(a.kernel.driver), t.session.lease.device, a.paramName, C.size_t(len(a.inputValue)), pointer(a.inputValue), size, value, sizeRet)
-	})
-}
-
-func (t *thread) clGetKernelArgInfo(a argsClGetKernelArgInfo) C.cl_int {
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetKernelArgInfo(driverKernel(a.kernel.driver), a.argIndex, a.paramName, size, value, sizeRet)
-	})
-}
-
 func (t *thread) clFinish(a argsClFinish) C.cl_int {
 	queue, earlier := driverQueue(a.commandQueue.driver), refusal(a.commandQueue)
 	t.yield()
@@ -257,12 +233,6 @@ func (t *thread) clWaitForEvents(a argsClWaitForEvents) C.cl_int {
 func (t *thread) clGetEventInfo(a argsClGetEventInfo) C.cl_int {
 	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetEventInfo(driverEvent(a.event.driver), C.CL_EVENT_COMMAND_EXECUTION_STATUS, size, value, sizeRet)
-	})
-}
-
-func (t *thread) clGetEventProfilingInfo(a argsClGetEventProfilingInfo) C.cl_int {
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetEventProfilingInfo(driverEvent(a.event.driver), a.paramName, size, value, sizeRet)
 	})
 }
 

@@ -348,20 +348,16 @@ func (t *thread) doClGetProgramInfo() C.cl_int {
 	return t.clGetProgramInfo(a)
 }
 
-type argsClGetProgramBuildInfo struct {
-	program   *object
-	paramName C.cl_program_build_info
-}
-
 func (t *thread) doClGetProgramBuildInfo() C.cl_int {
-	a := argsClGetProgramBuildInfo{
-		program:   t.handle(kindProgram),
-		paramName: C.cl_program_build_info(t.scalar()),
-	}
+	program := t.handle(kindProgram)
+	device := t.handle(kindDevice)
+	paramName := C.cl_program_build_info(t.scalar())
 	if !t.complete() {
 		return t.refused
 	}
-	return t.clGetProgramBuildInfo(a)
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetProgramBuildInfo(driverProgram(program.driver), driverDevice(device.driver), paramName, size, value, sizeRet)
+	})
 }
 
 type argsClCreateKernel struct {
@@ -422,20 +418,16 @@ func (t *thread) doClGetKernelInfo() C.cl_int {
 	return t.clGetKernelInfo(a)
 }
 
-type argsClGetKernelWorkGroupInfo struct {
-	kernel    *object
-	paramName C.cl_kernel_work_group_info
-}
-
 func (t *thread) doClGetKernelWorkGroupInfo() C.cl_int {
-	a := argsClGetKernelWorkGroupInfo{
-		kernel:    t.handle(kindKernel),
-		paramName: C.cl_kernel_work_group_info(t.scalar()),
-	}
+	kernel := t.handle(kindKernel)
+	device := t.handleOrNo(kindDevice)
+	paramName := C.cl_kernel_work_group_info(t.scalar())
 	if !t.complete() {
 		return t.refused
 	}
-	return t.clGetKernelWorkGroupInfo(a)
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelWorkGroupInfo(driverKernel(kernel.driver), driverDevice(device.driverOrNil()), paramName, size, value, sizeRet)
+	})
 }
 
 type argsClWaitForEvents struct {
@@ -466,20 +458,15 @@ func (t *thread) doClGetEventInfo() C.cl_int {
 	return t.clGetEventInfo(a)
 }
 
-type argsClGetEventProfilingInfo struct {
-	event     *object
-	paramName C.cl_profiling_info
-}
-
 func (t *thread) doClGetEventProfilingInfo() C.cl_int {
-	a := argsClGetEventProfilingInfo{
-		event:     t.handle(kindEvent),
-		paramName: C.cl_profiling_info(t.scalar()),
-	}
+	event := t.handle(kindEvent)
+	paramName := C.cl_profiling_info(t.scalar())
 	if !t.complete() {
 		return t.refused
 	}
-	return t.clGetEventProfilingInfo(a)
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetEventProfilingInfo(driverEvent(event.driver), paramName, size, value, sizeRet)
+	})
 }
 
 func (t *thread) doClFlush() C.cl_int {
@@ -771,22 +758,16 @@ func (t *thread) doClEnqueueCopyBufferRect() C.cl_int {
 	return t.enqueued(commandQueue, status)
 }
 
-type argsClGetKernelArgInfo struct {
-	kernel    *object
-	argIndex  C.cl_uint
-	paramName C.cl_kernel_arg_info
-}
-
 func (t *thread) doClGetKernelArgInfo() C.cl_int {
-	a := argsClGetKernelArgInfo{
-		kernel:    t.handle(kindKernel),
-		argIndex:  C.cl_uint(t.scalar()),
-		paramName: C.cl_kernel_arg_info(t.scalar()),
-	}
+	kernel := t.handle(kindKernel)
+	argIndx := C.cl_uint(t.scalar())
+	paramName := C.cl_kernel_arg_info(t.scalar())
 	if !t.complete() {
 		return t.refused
 	}
-	return t.clGetKernelArgInfo(a)
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelArgInfo(driverKernel(kernel.driver), argIndx, paramName, size, value, sizeRet)
+	})
 }
 
 func (t *thread) doClEnqueueFillBuffer() C.cl_int {
@@ -868,22 +849,17 @@ func (t *thread) doClGetDeviceAndHostTimer() C.cl_int {
 	return t.clGetDeviceAndHostTimer()
 }
 
-type argsClGetKernelSubGroupInfo struct {
-	kernel     *object
-	paramName  C.cl_kernel_sub_group_info
-	inputValue []byte
-}
-
 func (t *thread) doClGetKernelSubGroupInfo() C.cl_int {
-	a := argsClGetKernelSubGroupInfo{
-		kernel:     t.handle(kindKernel),
-		paramName:  C.cl_kernel_sub_group_info(t.scalar()),
-		inputValue: t.bytes(),
-	}
+	kernel := t.handle(kindKernel)
+	device := t.handleOrNo(kindDevice)
+	paramName := C.cl_kernel_sub_group_info(t.scalar())
+	inputValue := t.bytes()
 	if !t.complete() {
 		return t.refused
 	}
-	return t.clGetKernelSubGroupInfo(a)
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelSubGroupInfo(driverKernel(kernel.driver), driverDevice(device.driverOrNil()), paramName, C.size_t(len(inputValue)), pointer(inputValue), size, value, sizeRet)
+	})
 }
 
 type argsDescribe struct {

@@ -109,7 +109,7 @@ func stubs() []byte {
 			writeAbsent(&b, c)
 		case spec.Retain, spec.Release:
 			writeCount(&b, c)
-		case spec.Generated, spec.SpecialWorker:
+		case spec.Generated, spec.Query, spec.SpecialWorker:
 			writeStub(&b, c)
 		}
 	}
@@ -147,12 +147,16 @@ func writeStub(b *bytes.Buffer, c spec.Call) {
 	fmt.Fprintf(b, "\n%s\n{\n", prototype(c))
 	first := ""
 	for _, f := range c.Wire {
-		if f.Kind == spec.Handle {
-			o := object(f.Object)
-			fmt.Fprintf(b, "\tsl_object *%s_object = sl_find(%s, SL_%s);\n\tif (!%s_object)\n\t\treturn %s;\n", f.Name, f.Name, strings.ToUpper(o.Name), f.Name, o.Invalid)
-			if first == "" {
-				first = f.Name + "_object"
-			}
+		if f.Kind != spec.Handle && f.Kind != spec.HandleOrNo {
+			continue
+		}
+		o, given := object(f.Object), ""
+		if f.Kind == spec.HandleOrNo {
+			given = f.Name + " && "
+		}
+		fmt.Fprintf(b, "\tsl_object *%s_object = sl_find(%s, SL_%s);\n\tif (%s!%s_object)\n\t\treturn %s;\n", f.Name, f.Name, strings.ToUpper(o.Name), given, f.Name, o.Invalid)
+		if first == "" {
+			first = f.Name + "_object"
 		}
 	}
 	for _, k := range c.Checks {
@@ -186,6 +190,10 @@ func writeSend(b *bytes.Buffer, c spec.Call, first string) {
 	_, passed := encoderParams(c)
 	arguments := strings.Join(passed, ", ")
 	fmt.Fprintf(b, "\tstruct sl_session *session = %s->session;\n", first)
+	if c.Form == spec.Query {
+		fmt.Fprintf(b, "\tstruct sl_slot *slot = sl_slot_take(session);\n\tstatus = sl_send_%s(session, slot, %s);\n\tstatus = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);\n", c.Name, arguments)
+		return
+	}
 	if c.Wait == spec.Never {
 		fmt.Fprintf(b, "\tstatus = sl_send_%s(session, NULL, %s);\n", c.Name, arguments)
 		return

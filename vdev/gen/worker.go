@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sluice/vdev/spec"
@@ -125,16 +126,26 @@ func writeDriverCall(b *bytes.Buffer, c spec.Call) {
 			arguments = append(arguments, name)
 		case spec.Handle:
 			arguments = append(arguments, fmt.Sprintf("%s(%s.driver)", cast(object(f.Object)), name))
+		case spec.HandleOrNo:
+			arguments = append(arguments, fmt.Sprintf("%s(%s.driverOrNil())", cast(object(f.Object)), name))
 		case spec.Handles, spec.WaitList:
 			arguments = append(arguments, name+".count", fmt.Sprintf("list%s(%s)", title(object(f.Object).Name), name))
 		case spec.Sizes:
 			arguments = append(arguments, name)
 		case spec.Bytes:
-			arguments = append(arguments, fmt.Sprintf("pointer(%s)", name), fmt.Sprintf("C.size_t(len(%s))", name))
+			pair := []string{fmt.Sprintf("pointer(%s)", name), fmt.Sprintf("C.size_t(len(%s))", name)}
+			if strings.Index(c.Params, f.Count) < strings.Index(c.Params, "*"+f.Name) {
+				slices.Reverse(pair)
+			}
+			arguments = append(arguments, pair...)
 		case spec.NewEvent:
 			event = name
 			arguments = append(arguments, fmt.Sprintf("t.eventOut(%s)", name))
 		}
+	}
+	if c.Form == spec.Query {
+		fmt.Fprintf(b, "\treturn t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {\n\t\treturn C.%s(%s, size, value, sizeRet)\n\t})\n}\n", c.Name, strings.Join(arguments, ", "))
+		return
 	}
 	fmt.Fprintf(b, "\tstatus := C.%s(%s)\n", c.Name, strings.Join(arguments, ", "))
 	if event != "" {

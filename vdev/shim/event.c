@@ -58,15 +58,3 @@ cl_int CL_API_CALL sl_clGetEventInfo(cl_event event, cl_event_info param_name, s
 	return sl_info_reply(session, slot, sl_send_clGetEventInfo(session, slot, object), param_value_size,
 			     param_value, param_value_size_ret);
 }
-
-cl_int CL_API_CALL sl_clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size,
-					      void *param_value, size_t *param_value_size_ret)
-{
-	sl_object *object = sl_find(event, SL_EVENT);
-	if (!object)
-		return CL_INVALID_EVENT;
-	struct sl_session *session = object->session;
-	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetEventProfilingInfo(session, slot, object, param_name),
-			     param_value_size, param_value, param_value_size_ret);
-}

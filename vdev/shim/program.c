@@ -185,17 +185,3 @@ cl_int CL_API_CALL sl_clGetProgramInfo(cl_program program, cl_program_info param
 	return sl_info_reply(session, slot, sl_send_clGetProgramInfo(session, slot, object, param_name),
 			     param_value_size, param_value, param_value_size_ret);
 }
-
-cl_int CL_API_CALL sl_clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param_name,
-					    size_t param_value_size, void *param_value, size_t *param_value_size_ret)
-{
-	sl_object *object = sl_find(program, SL_PROGRAM);
-	if (!object)
-		return CL_INVALID_PROGRAM;
-	if (!sl_find(device, SL_DEVICE))
-		return CL_INVALID_DEVICE;
-	struct sl_session *session = object->session;
-	struct sl_slot *slot = sl_slot_take(session);
-	return sl_info_reply(session, slot, sl_send_clGetProgramBuildInfo(session, slot, object, param_name),
-			     param_value_size, param_value, param_value_size_ret);
-}

@@ -24,6 +24,9 @@ const (
 	SpecialWorker
 	// Special is written by hand on both sides; the codec is generated.
 	Special
+	// Query is an info query that needs no hand-written code: the fields and then
+	// param_value_size, param_value and param_value_size_ret are the driver's.
+	Query
 	// Retain and Release count references in the shim; the last Release travels.
 	Retain
 	Release

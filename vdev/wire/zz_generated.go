@@ -3,7 +3,7 @@
 package wire
 
 // ProtocolHash changes with every change of the calls or of the layout.
-const ProtocolHash uint64 = 0x1de87d8526db6fc7
+const ProtocolHash uint64 = 0xc9ce241b5313edc7
 
 // APIVersion is the OpenCL version that the description covers.
 const APIVersion uint32 = 300

@@ -97,13 +97,14 @@ static inline cl_int sl_send_clGetProgramInfo(struct sl_session *session, struct
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clGetProgramBuildInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *program, uint64_t param_name)
+static inline cl_int sl_send_clGetProgramBuildInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *program, const sl_object *device, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, program ? program->handle : 0);
+	p = sl_put(p, device ? device->handle : 0);
 	p = sl_put(p, param_name);
 	sl_end(session, frame, p, SL_CALL_clGetProgramBuildInfo, slot);
 	return CL_SUCCESS;
@@ -162,13 +163,14 @@ static inline cl_int sl_send_clGetKernelInfo(struct sl_session *session, struct 
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clGetKernelWorkGroupInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t param_name)
+static inline cl_int sl_send_clGetKernelWorkGroupInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, const sl_object *device, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, kernel ? kernel->handle : 0);
+	p = sl_put(p, device ? device->handle : 0);
 	p = sl_put(p, param_name);
 	sl_end(session, frame, p, SL_CALL_clGetKernelWorkGroupInfo, slot);
 	return CL_SUCCESS;
@@ -469,14 +471,14 @@ static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clGetKernelArgInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_index, uint64_t param_name)
+static inline cl_int sl_send_clGetKernelArgInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_indx, uint64_t param_name)
 {
 	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, kernel ? kernel->handle : 0);
-	p = sl_put(p, arg_index);
+	p = sl_put(p, arg_indx);
 	p = sl_put(p, param_name);
 	sl_end(session, frame, p, SL_CALL_clGetKernelArgInfo, slot);
 	return CL_SUCCESS;
@@ -579,7 +581,7 @@ static inline cl_int sl_send_clGetDeviceAndHostTimer(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clGetKernelSubGroupInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t param_name, size_t input_value_size, const void *input_value)
+static inline cl_int sl_send_clGetKernelSubGroupInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, const sl_object *device, uint64_t param_name, size_t input_value_size, const void *input_value)
 {
 	uint64_t input_value_offset = 0;
 	if (input_value_size > SL_INLINE_MAX) {
@@ -587,11 +589,12 @@ static inline cl_int sl_send_clGetKernelSubGroupInfo(struct sl_session *session,
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(input_value_size));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + sl_bytes_size(input_value_size));
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, kernel ? kernel->handle : 0);
+	p = sl_put(p, device ? device->handle : 0);
 	p = sl_put(p, param_name);
 	p = sl_put_bytes(p, input_value_size, input_value, input_value_offset);
 	sl_end(session, frame, p, SL_CALL_clGetKernelSubGroupInfo, slot);

@@ -156,6 +156,22 @@ cl_int CL_API_CALL sl_clReleaseProgram(cl_program program)
 	return CL_SUCCESS;
 }
 
+cl_int CL_API_CALL sl_clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *program_object = sl_find(program, SL_PROGRAM);
+	if (!program_object)
+		return CL_INVALID_PROGRAM;
+	sl_object *device_object = sl_find(device, SL_DEVICE);
+	if (!device_object)
+		return CL_INVALID_DEVICE;
+	cl_int status;
+	struct sl_session *session = program_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clGetProgramBuildInfo(session, slot, program_object, device_object, (uint64_t)param_name);
+	status = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);
+	return status;
+}
+
 cl_int CL_API_CALL sl_clRetainKernel(cl_kernel kernel)
 {
 	sl_object *found = sl_find(kernel, SL_KERNEL);
@@ -172,6 +188,22 @@ cl_int CL_API_CALL sl_clReleaseKernel(cl_kernel kernel)
 		return CL_INVALID_KERNEL;
 	sl_release(found);
 	return CL_SUCCESS;
+}
+
+cl_int CL_API_CALL sl_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
+	if (!kernel_object)
+		return CL_INVALID_KERNEL;
+	sl_object *device_object = sl_find(device, SL_DEVICE);
+	if (device && !device_object)
+		return CL_INVALID_DEVICE;
+	cl_int status;
+	struct sl_session *session = kernel_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clGetKernelWorkGroupInfo(session, slot, kernel_object, device_object, (uint64_t)param_name);
+	status = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);
+	return status;
 }
 
 cl_int CL_API_CALL sl_clWaitForEvents(cl_uint num_events, const cl_event *event_list)
@@ -204,6 +236,19 @@ cl_int CL_API_CALL sl_clReleaseEvent(cl_event event)
 		return CL_INVALID_EVENT;
 	sl_release(found);
 	return CL_SUCCESS;
+}
+
+cl_int CL_API_CALL sl_clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *event_object = sl_find(event, SL_EVENT);
+	if (!event_object)
+		return CL_INVALID_EVENT;
+	cl_int status;
+	struct sl_session *session = event_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clGetEventProfilingInfo(session, slot, event_object, (uint64_t)param_name);
+	status = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);
+	return status;
 }
 
 cl_int CL_API_CALL sl_clFlush(cl_command_queue command_queue)
@@ -587,6 +632,21 @@ cl_program CL_API_CALL sl_clLinkProgram(cl_context context, cl_uint num_devices,
 	return NULL;
 }
 
+cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
+	if (!kernel_object)
+		return CL_INVALID_KERNEL;
+	if (arg_indx >= kernel_object->as.kernel.argument_count)
+		return CL_INVALID_ARG_INDEX;
+	cl_int status;
+	struct sl_session *session = kernel_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clGetKernelArgInfo(session, slot, kernel_object, (uint64_t)arg_indx, (uint64_t)param_name);
+	status = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);
+	return status;
+}
+
 cl_int CL_API_CALL sl_clEnqueueFillBuffer(cl_command_queue command_queue, cl_mem buffer, const void *pattern, size_t pattern_size, size_t offset, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
 	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
@@ -844,6 +904,24 @@ cl_int CL_API_CALL sl_clEnqueueSVMMigrateMem(cl_command_queue command_queue, cl_
 	(void)event_wait_list;
 	(void)event;
 	return CL_INVALID_OPERATION;
+}
+
+cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param_name, size_t input_value_size, const void *input_value, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
+	if (!kernel_object)
+		return CL_INVALID_KERNEL;
+	sl_object *device_object = sl_find(device, SL_DEVICE);
+	if (device && !device_object)
+		return CL_INVALID_DEVICE;
+	if (input_value_size && !input_value)
+		return CL_INVALID_VALUE;
+	cl_int status;
+	struct sl_session *session = kernel_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clGetKernelSubGroupInfo(session, slot, kernel_object, device_object, (uint64_t)param_name, input_value_size, input_value);
+	status = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);
+	return status;
 }
 
 cl_int CL_API_CALL sl_clSetDefaultDeviceCommandQueue(cl_context context, cl_device_id device, cl_command_queue command_queue)
