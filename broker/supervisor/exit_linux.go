@@ -22,6 +22,9 @@ const (
 	staleTimeout = 5 * time.Second
 )
 
+// signalBase is what an exit code adds to the number of the signal behind it.
+const signalBase = 128
+
 // pidFile names a worker's process for the next daemon: its id and its start time, which together are unique.
 const pidFile = "pid"
 
@@ -33,10 +36,10 @@ func (s *Supervisor) wait(p *Process) {
 		p.reason += ", out of the memory that its cgroup grants"
 	}
 	p.disconnect()
-	if tail := logTail(filepath.Join(p.folder, "log")); tail != "" && !p.command.ProcessState.Success() {
-		p.log.Warn("worker ended", "reason", p.reason, "log", tail)
-	} else {
+	if p.killed.Load() || p.command.ProcessState.Success() {
 		p.log.Info("worker ended", "reason", p.reason)
+	} else {
+		p.log.Warn("worker ended by itself", "reason", p.reason, "log", logTail(filepath.Join(p.folder, "log")))
 	}
 	p.clear()
 	s.forget(p)
@@ -50,6 +53,10 @@ func describeExit(state *os.ProcessState, err error) string {
 	}
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return "killed by signal " + unix.SignalName(status.Signal())
+	}
+	// As a shell does, a worker whose driver crashed ends with 128 and the signal's number.
+	if name := unix.SignalName(syscall.Signal(state.ExitCode() - signalBase)); name != "" {
+		return "crashed by signal " + name
 	}
 	return fmt.Sprintf("exit code %d", state.ExitCode())
 }

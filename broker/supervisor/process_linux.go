@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/broker/handover"
@@ -44,6 +45,7 @@ type Process struct {
 	asking sync.Mutex // held while Stats waits for its answer
 	stats  chan handover.Stats
 
+	killed atomic.Bool // by us
 	done   chan struct{}
 	reason string // set before done is closed
 }
@@ -269,6 +271,7 @@ func (p *Process) send(m handover.Message, conn *os.File) error {
 
 // Kill ends the process at once: a driver cannot refuse, and the kernel frees what it held.
 func (p *Process) Kill() {
+	p.killed.Store(true)
 	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.log.Error("worker cannot be killed", "error", err)
 	}

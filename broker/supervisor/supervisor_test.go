@@ -141,6 +141,44 @@ func TestProbeSurvivesBadWorkers(t *testing.T) {
 	}
 }
 
+// TestDriversThreadCrashEndsTheWorker has a driver of our own whose thread reads address 0, in a confined worker.
+func TestDriversThreadCrashEndsTheWorker(t *testing.T) {
+	folder := shortDir(t)
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	source, driver := filepath.Join(folder, "driver.c"), filepath.Join(folder, "driver.so")
+	const text = `
+		#include <pthread.h>
+		#include <stdlib.h>
+		#include <string.h>
+		static void *thread(void *how) { if (how) abort(); *(volatile int *)0 = 1; return 0; }
+		int clGetPlatformInfo(void) { return -1; }
+		int clIcdGetPlatformIDsKHR(void) { pthread_t t; pthread_create(&t, 0, thread, HOW); pthread_join(t, 0); return -1; }
+		void *clGetExtensionFunctionAddress(const char *name) { return strcmp(name, "clIcdGetPlatformIDsKHR") ? 0 : (void *)clIcdGetPlatformIDsKHR; }`
+	for name, c := range map[string]struct{ how, says string }{
+		"fault": {"(void *)0", "crashed by signal SIGSEGV"},
+		"abort": {"(void *)1", "crashed by signal SIGABRT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(source, []byte(strings.ReplaceAll(text, "HOW", c.how)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := exec.Command("gcc", "-w", "-shared", "-fPIC", "-o", driver, source, "-lpthread").CombinedOutput(); err != nil {
+				t.Fatalf("gcc: %v\n%s", err, out)
+			}
+			if err := os.WriteFile(filepath.Join(folder, "ours.icd"), []byte(driver+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("OCL_ICD_VENDORS", folder)
+			_, err := newSupervisor(t, shortDir(t)).Probe(context.Background())
+			if !errors.Is(err, ErrProbe) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v, want it to say %q", err, c.says)
+			}
+		})
+	}
+}
+
 // TestWorkerIsConfined reads from the outside what the kernel says of a running worker.
 func TestWorkerIsConfined(t *testing.T) {
 	p := take(t, start(t))

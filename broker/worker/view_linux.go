@@ -58,6 +58,11 @@ func enterView(extra []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
+	// The new root may hide an extra path: hold on to it.
+	held, err := holdFolders(extra)
+	if err != nil {
+		return err
+	}
 	const root = "/tmp" // any folder will do to build it on
 	if err := unix.Mount("tmpfs", root, "tmpfs", unix.MS_NOSUID, "mode=0755,size=1m"); err != nil {
 		return fmt.Errorf("mounting the new root: %w", err)
@@ -70,23 +75,24 @@ func enterView(extra []string) error {
 		}
 		paths = append(paths, matches...)
 	}
-	for _, path := range append(paths, extra...) {
+	for _, path := range paths {
 		if err := show(root, path); err != nil {
 			return fmt.Errorf("view: %s: %w", path, err)
 		}
+	}
+	if err := mountOwn(root); err != nil {
+		return err
+	}
+	for path, folder := range held {
+		if err := bind(fmt.Sprintf("/proc/self/fd/%d", folder.Fd()), filepath.Join(root, path), true); err != nil {
+			return fmt.Errorf("view: %s: %w", path, err)
+		}
+		folder.Close()
 	}
 	for name, target := range links {
 		if err := os.Symlink(target, filepath.Join(root, name)); err != nil {
 			return fmt.Errorf("view: %w", err)
 		}
-	}
-	for _, name := range []string{"proc", "tmp"} {
-		if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
-			return fmt.Errorf("view: %w", err)
-		}
-	}
-	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mounting /proc: %w", err)
 	}
 	if err := pivot(root); err != nil {
 		return err
@@ -95,9 +101,29 @@ func enterView(extra []string) error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, &readOnly); err != nil {
 		return fmt.Errorf("making the view read-only (needs Linux 5.12): %w", err)
 	}
-	scratch := fmt.Sprintf("mode=1777,size=%d", ScratchBytesMax)
-	if err := unix.Mount("tmpfs", "/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, scratch); err != nil {
-		return fmt.Errorf("mounting /tmp: %w", err)
+	writable := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(unix.AT_FDCWD, "/tmp", 0, &writable); err != nil {
+		return fmt.Errorf("making /tmp writable: %w", err)
+	}
+	return nil
+}
+
+// mountOwn mounts what the worker does not share with the host.
+func mountOwn(root string) error {
+	for _, m := range []struct {
+		kind, folder, options string
+		flags                 uintptr
+	}{
+		{"proc", "/proc", "", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC},
+		{"tmpfs", "/tmp", fmt.Sprintf("mode=1777,size=%d", ScratchBytesMax), unix.MS_NOSUID | unix.MS_NODEV},
+	} {
+		folder := filepath.Join(root, m.folder)
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			return fmt.Errorf("view: %w", err)
+		}
+		if err := unix.Mount(m.kind, folder, m.kind, m.flags, m.options); err != nil {
+			return fmt.Errorf("mounting %s: %w", m.folder, err)
+		}
 	}
 	return nil
 }
@@ -115,22 +141,44 @@ func show(root, path string) error {
 	if err := os.MkdirAll(filepath.Dir(shown), 0o755); err != nil {
 		return err
 	}
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
+	if info.Mode()&fs.ModeSymlink != 0 {
 		target, err := os.Readlink(path)
 		if err != nil {
 			return err
 		}
 		return os.Symlink(target, shown)
-	case info.IsDir():
+	}
+	return bind(path, shown, info.IsDir())
+}
+
+// bind makes a file or folder appear at another path, too.
+func bind(source, shown string, folder bool) error {
+	var err error
+	if folder {
 		err = os.MkdirAll(shown, 0o755)
-	default:
+	} else {
 		err = os.WriteFile(shown, nil, 0o644)
 	}
 	if err != nil {
 		return err
 	}
-	return unix.Mount(path, shown, "", unix.MS_BIND|unix.MS_REC, "")
+	return unix.Mount(source, shown, "", unix.MS_BIND|unix.MS_REC, "")
+}
+
+// holdFolders opens folders, those that exist.
+func holdFolders(paths []string) (map[string]*os.File, error) {
+	held := map[string]*os.File{}
+	for _, path := range paths {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("view: %s: %w", path, err)
+		}
+		held[path] = os.NewFile(uintptr(fd), path)
+	}
+	return held, nil
 }
 
 // pivot makes root the root, and drops the old one. Both lie on the same path for a moment, as pivot_root(2) describes
