@@ -138,18 +138,26 @@ func (s *Session) stop() {
 	for {
 		atomic.AddUint32(s.doorbell, 1)
 		C.driver_wake((*C.uint32_t)(unsafe.Pointer(s.doorbell)), 1<<30)
-		s.objects.each(kindEvent, func(o *object) {
-			if o.failed == C.CL_SUCCESS {
-				// Only a user event takes a status, once; the driver refuses the rest.
-				C.clSetUserEventStatus(driverEvent(o.driver), C.CL_OUT_OF_RESOURCES)
-			}
-		})
+		if s.leading.CompareAndSwap(0, 1) {
+			s.endUserEvents()
+			s.leading.Store(0)
+		}
 		select {
 		case <-done:
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// endUserEvents ends what waits for a program that is gone. The caller leads.
+func (s *Session) endUserEvents() {
+	s.objects.each(kindEvent, func(o *object) {
+		if o.failed == C.CL_SUCCESS {
+			// Only a user event takes a status, once; the driver refuses the rest.
+			C.clSetUserEventStatus(driverEvent(o.driver), C.CL_OUT_OF_RESOURCES)
+		}
+	})
 }
 
 // close gives everything back to the driver, and then the memory.

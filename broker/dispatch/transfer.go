@@ -13,6 +13,11 @@ import (
 
 const firstHandle = wire.FirstHandle
 
+// commandMade is the reply to a call that waits for its command: where there is
+// any reply, the command was accepted and its handles are taken, whatever came
+// of it.
+const commandMade = 1
+
 // pendingTransfer is a transfer that nobody waits for.
 type pendingTransfer struct {
 	event  C.cl_event
@@ -115,6 +120,7 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket C.
 		return status
 	}
 	earlier := refusal(queue)
+	t.reply = append(t.reply, commandMade)
 	status = t.waitOne(own)
 	if status == C.CL_SUCCESS {
 		return earlier

@@ -291,6 +291,16 @@ cl_int sl_finish(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 	return status;
 }
 
+/* Like sl_finish; made says whether the driver accepted the command, so that its event exists whatever became of it. */
+cl_int sl_finish_command(struct sl_session *session, struct sl_slot *slot, cl_int sent, bool *made)
+{
+	slot->length = 0;
+	cl_int status = sl_wait(session, slot, sent);
+	*made = slot->length != 0;
+	sl_slot_give(session, slot);
+	return status;
+}
+
 /* The answer's payload. Valid until the slot is given back. NULL where it is not within the arena. */
 const uint8_t *sl_reply(struct sl_session *session, struct sl_slot *slot, size_t *length)
 {

@@ -194,6 +194,7 @@ struct sl_slot *sl_slot_take(struct sl_session *session);
 void sl_slot_give(struct sl_session *session, struct sl_slot *slot);
 cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent);
 cl_int sl_finish(struct sl_session *session, struct sl_slot *slot, cl_int sent);
+cl_int sl_finish_command(struct sl_session *session, struct sl_slot *slot, cl_int sent, bool *made);
 cl_int sl_place(struct sl_session *session, size_t length, const void *bytes, uint64_t *offset);
 cl_int sl_reserve(struct sl_session *session, size_t size, uint64_t *offset);
 void sl_unreserve(struct sl_session *session, uint64_t offset);

@@ -14,6 +14,7 @@ struct transfer {
 	cl_uint wait_count;
 	const cl_event *wait_list;
 	sl_object *event;
+	bool made; /* the driver accepted the command, whatever became of it */
 };
 
 static cl_int transfer_check(const struct transfer *t, const void *pointer)
@@ -44,39 +45,39 @@ static cl_int transfer_send(const struct transfer *t, struct sl_slot *slot, bool
 }
 
 /* Waits for the queue, then reads or writes the buffer's bytes in place: one copy, whatever the size. */
-static cl_int transfer_in_place(const struct transfer *t, void *pointer)
+static cl_int transfer_in_place(struct transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
 	sl_object *gate = sl_event_new(t->queue->context, CL_COMMAND_USER);
 	if (!gate)
 		return CL_OUT_OF_HOST_MEMORY;
 	struct sl_slot *slot = sl_slot_take(session);
+	slot->length = 0;
 	cl_map_flags flags = t->read ? CL_MAP_READ : CL_MAP_WRITE_INVALIDATE_REGION;
 	cl_int status = sl_wait(session, slot,
 				sl_send_access(session, slot, t->queue, t->buffer, flags, t->offset, t->size,
 					       t->wait_count, t->wait_list, gate, t->event));
 	uint64_t place;
 	memcpy(&place, slot->payload, 8);
+	t->made = slot->length != 0;
 	sl_slot_give(session, slot);
-	if (status != CL_SUCCESS) {
+	if (!t->made) {
 		sl_discard(gate);
 		return status;
 	}
-	if (place <= session->arena_size && t->size <= session->arena_size - place) {
-		if (t->read)
-			memcpy(pointer, session->arena + place, t->size);
-		else
-			memcpy(session->arena + place, pointer, t->size);
-	} else {
+	if (place > session->arena_size || t->size > session->arena_size - place)
 		status = CL_OUT_OF_RESOURCES;
-	}
+	if (status == CL_SUCCESS && t->read)
+		memcpy(pointer, session->arena + place, t->size);
+	else if (status == CL_SUCCESS)
+		memcpy(session->arena + place, pointer, t->size);
 	(void)sl_send_leave(session, NULL, gate);
 	sl_release(gate);
 	return status;
 }
 
 /* A blocking read, or a write whose event somebody may look at as soon as this returns. */
-static cl_int transfer_waited(const struct transfer *t, void *pointer)
+static cl_int transfer_waited(struct transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
 	struct sl_pending place = {.size = t->size};
@@ -91,7 +92,7 @@ static cl_int transfer_waited(const struct transfer *t, void *pointer)
 	if (!t->read)
 		memcpy(bytes, pointer, t->size);
 	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_finish(session, slot, transfer_send(t, slot, true, &place, 0));
+	cl_int status = sl_finish_command(session, slot, transfer_send(t, slot, true, &place, 0), &t->made);
 	if (t->read && status == CL_SUCCESS)
 		memcpy(pointer, bytes, t->size);
 	if (small)
@@ -118,6 +119,15 @@ static cl_int transfer_later(const struct transfer *t, void *pointer)
 	return transfer_send(t, NULL, false, &place, place.ticket + 1);
 }
 
+/* Gives up the event of a transfer that the program is told has failed. */
+static void transfer_abandon(const struct transfer *t)
+{
+	if (t->event && t->made)
+		sl_release(t->event);
+	else
+		sl_discard(t->event);
+}
+
 static cl_int transfer(struct transfer *t, void *pointer, cl_command_type command, cl_event *event)
 {
 	cl_int status = transfer_check(t, pointer);
@@ -134,14 +144,14 @@ static cl_int transfer(struct transfer *t, void *pointer, cl_command_type comman
 	else
 		status = transfer_in_place(t, pointer);
 	/* A transfer larger than all the places for it still has the buffer itself. */
-	if (status == CL_OUT_OF_RESOURCES && t->size > SMALL_MAX && sl_session_alive(t->queue->session))
+	if (status == CL_OUT_OF_RESOURCES && !t->made && t->size > SMALL_MAX && sl_session_alive(t->queue->session))
 		status = transfer_in_place(t, pointer);
 	if (!t->event)
 		return status;
-	if (status != CL_SUCCESS)
-		sl_discard(t->event);
-	else
+	if (status == CL_SUCCESS)
 		*event = (cl_event)t->event;
+	else
+		transfer_abandon(t);
 	return status;
 }
 
@@ -201,7 +211,7 @@ static cl_int map_check(const struct transfer *t, cl_map_flags flags)
 	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
 }
 
-static cl_int map(const struct transfer *t, cl_map_flags flags, void **pointer)
+static cl_int map(struct transfer *t, cl_map_flags flags, void **pointer)
 {
 	sl_object *mem = t->buffer;
 	struct sl_session *session = t->queue->session;
@@ -219,7 +229,7 @@ static cl_int map(const struct transfer *t, cl_map_flags flags, void **pointer)
 	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size,
 					    t->wait_count, t->wait_list, t->event);
 	if (slot)
-		status = sl_finish(session, slot, status);
+		status = sl_finish_command(session, slot, status, &t->made);
 	if (status != CL_SUCCESS) {
 		free(mapping);
 		return status;
@@ -259,7 +269,7 @@ void *CL_API_CALL sl_clEnqueueMapBuffer(cl_command_queue command_queue, cl_mem b
 	if (status == CL_SUCCESS)
 		status = map(&t, map_flags, &pointer);
 	if (status != CL_SUCCESS)
-		sl_discard(t.event);
+		transfer_abandon(&t);
 	else if (event)
 		*event = (cl_event)t.event;
 	sl_fail(errcode_ret, status);

@@ -39,6 +39,10 @@
 //	u32 reserved
 //	payload
 //
+// A call that waits for its command's end has a payload, of one byte where
+// there is nothing else to tell, if the driver accepted the command: then the
+// handles that it names are taken, whatever the status.
+//
 // A ticket is one word of the segment that the worker sets to 1 when a transfer
 // that the shim does not wait for has left or filled its place in the staging
 // window or the arena.
