@@ -119,6 +119,7 @@ func TestProbeSurvivesBadWorkers(t *testing.T) {
 		"hang":       {"exec sleep 1000", "hangs"},
 		"no answer":  {"exit 0", "malformed inventory"},
 		"nonsense":   {`echo '{"devices":[{"id":"x"}]}'`, "no api"},
+		"memory":     {`exec python3 -c 'import sys; sys.stdin.read(); b"x" * (1 << 30)'`, "out of the memory that its cgroup grants"},
 		"oversize":   {"head -c 2000000 /dev/zero", "over 1048576 bytes"},
 		"never runs": {"", "starting worker"},
 	} {
