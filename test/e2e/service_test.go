@@ -2,11 +2,16 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -117,5 +122,104 @@ func TestDeployAndRemove(t *testing.T) {
 	write(string(text) + "colour: red\n")
 	if out, err := sluiceCommand(t, "deploy", "-f", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "colour") {
 		t.Errorf("got %v: %s, want an error that names the field", err, out)
+	}
+}
+
+// An API key makes its caller the tenant, who sees its own functions and nobody else's.
+func TestTenantsAreApart(t *testing.T) {
+	key := strings.TrimSpace(sluice(t, "tenants", "key", "acme"))
+	invokeWithKey := func() ([]byte, error) {
+		return sluiceCommand(t, "invoke", "simple", "--key", key, "--address", running.address, simpleRequest).CombinedOutput()
+	}
+	if out, err := invokeWithKey(); err == nil || !strings.Contains(string(out), "not found") {
+		t.Errorf("acme reaches the default tenant's function: %v: %s", err, out)
+	}
+	sluice(t, "--tenant", "acme", "deploy", "-f", filepath.Join(running.root, "examples/simple/function.yaml"))
+	defer sluice(t, "--tenant", "acme", "remove", "simple")
+	if out, err := invokeWithKey(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, err := sluiceCommand(t, "invoke", "simple", "--key", "sluice_wrong", "--address", running.address, simpleRequest).CombinedOutput(); err == nil {
+		t.Errorf("a key that is nobody's works: %s", out)
+	}
+	if leases := sluice(t, "leases"); !strings.Contains(leases, "acme") {
+		t.Errorf("no lease is acme's:\n%s", leases)
+	}
+}
+
+// classify fails if one prediction differs from the plain Go reference or the accuracy is below 0.95.
+func TestDigitsAreClassified(t *testing.T) {
+	command := exec.Command("go", "run", "./examples/digits/classify", "-address", running.address)
+	command.Dir = running.root
+	out := output(t, command)
+	if !strings.Contains(out, "accuracy: 0.9") {
+		t.Error(out)
+	}
+}
+
+// A function's process has no driver mapped and no device node but the harmless ones; its worker has the driver.
+func TestFunctionHasNoDriver(t *testing.T) {
+	invokeSimple(t)
+	var instances []struct {
+		ID  string
+		PID int
+	}
+	if err := json.Unmarshal([]byte(sluice(t, "instances", "simple", "-o", "json")), &instances); err != nil || len(instances) == 0 {
+		t.Fatalf("instances of simple: %v, %v", instances, err)
+	}
+	driver := regexp.MustCompile(`(?i)pocl|llvm`)
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", instances[0].PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := driver.Find(maps); found != nil {
+		t.Errorf("the function's process maps %s", found)
+	}
+	if !strings.Contains(string(maps), "libsluice-opencl.so") {
+		t.Error("the function's process does not map the shim: is it the function's?")
+	}
+	worker, err := workerOf(t, instances[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if maps, err = os.ReadFile(fmt.Sprintf("/proc/%d/maps", worker)); err != nil || !driver.Match(maps) {
+		t.Errorf("worker %d maps no driver: %v", worker, err)
+	}
+
+	harmless := []string{"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"}
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/root/dev", instances[0].PID))
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("/dev of the function: %d entries, %v", len(entries), err)
+	}
+	for _, entry := range entries {
+		if entry.Type()&fs.ModeDevice != 0 && !slices.Contains(harmless, entry.Name()) {
+			t.Errorf("the function sees /dev/%s", entry.Name())
+		}
+	}
+}
+
+// Without requests a function has no instance and no lease; the next request starts it again.
+func TestScaleToZeroAndBack(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(running.root, "examples/simple/function.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.NewReplacer("name: simple", "name: sleeper", "idle_s: 60", "idle_s: 1").Replace(string(text))
+	file := filepath.Join(t.TempDir(), "function.yaml")
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sluice(t, "deploy", "-f", file)
+	defer sluice(t, "remove", "sleeper")
+	for range 2 {
+		sluice(t, "invoke", "sleeper", "--address", running.address, simpleRequest)
+		for deadline := time.Now().Add(startBound); strings.Contains(sluice(t, "instances"), "sleeper"); {
+			if time.Now().After(deadline) {
+				t.Fatalf("still there after %s:\n%s", startBound, sluice(t, "instances"))
+			}
+		}
+		if leases := sluice(t, "leases"); strings.Contains(leases, "sleeper") {
+			t.Errorf("a lease is left:\n%s", leases)
+		}
 	}
 }
