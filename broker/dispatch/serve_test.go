@@ -2,12 +2,16 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"sluice/broker/dispatch"
 	"sluice/vdev/wire"
@@ -24,10 +28,15 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		build = dir
+		// The driver keeps compiled kernels here; one folder for all runs saves most of the time.
+		if err := os.Setenv("POCL_CACHE_DIR", filepath.Join(dir, "cache")); err != nil {
+			panic(err)
+		}
 		return m.Run()
 	}())
 }
 
+// compile makes a program or library in the build folder, once.
 func compile(t *testing.T, output string, args ...string) string {
 	t.Helper()
 	path := filepath.Join(build, output)
@@ -41,39 +50,49 @@ func compile(t *testing.T, output string, args ...string) string {
 	return path
 }
 
-func sources(t *testing.T, patterns ...string) []string {
+// shimOf compiles the shim with flags and returns its path.
+func shimOf(t *testing.T, name string, flags ...string) string {
 	t.Helper()
-	var all []string
-	for _, p := range patterns {
-		found, err := filepath.Glob(p)
+	args := append([]string{"-fPIC", "-shared", "-fvisibility=hidden", "-I../../vdev/shim"}, flags...)
+	for _, pattern := range []string{"../../vdev/shim/*.c", "../../vdev/shim/gen/*.c"} {
+		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
-			t.Fatalf("no sources match %s: %v", p, err)
+			t.Fatalf("no sources match %s: %v", pattern, err)
 		}
-		all = append(all, found...)
+		args = append(args, found...)
 	}
-	return all
+	return compile(t, "libsluice-opencl-"+name+".so", args...)
 }
 
-// lease serves a Lease of memory on a socket and returns the environment that
-// makes a program use it.
-func lease(t *testing.T, memory uint64) (env []string, l *dispatch.Lease) {
+// server serves a Lease on a socket to programs that use one shim.
+type server struct {
+	lease   *dispatch.Lease
+	socket  string
+	vendors string
+
+	sessions sync.WaitGroup
+	mutex    sync.Mutex
+	logged   strings.Builder
+	failures []error
+}
+
+// serve serves a Lease of memory until the test ends. A session that ends with
+// an error fails the test unless it takes the error by failed.
+func serve(t *testing.T, memory uint64, shim string) *server {
 	t.Helper()
-	shim := compile(t, "libsluice-opencl.so", append([]string{"-fPIC", "-shared", "-fvisibility=hidden", "-I../../vdev/shim"},
-		sources(t, "../../vdev/shim/*.c", "../../vdev/shim/gen/*.c")...)...)
 	l, err := dispatch.NewLease(dispatch.Limits{MemoryBytes: memory})
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	vendors := filepath.Join(dir, "vendors")
-	if err := os.Mkdir(vendors, 0o755); err != nil {
+	s := &server{lease: l, socket: filepath.Join(dir, "s"), vendors: filepath.Join(dir, "vendors")}
+	if err := os.Mkdir(s.vendors, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(vendors, "sluice.icd"), []byte(shim+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.vendors, "sluice.icd"), []byte(shim+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(dir, "s")
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.socket, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +102,11 @@ func lease(t *testing.T, memory uint64) (env []string, l *dispatch.Lease) {
 		cancel()
 		_ = listener.Close()
 		<-done
+		s.sessions.Wait()
+		for _, err := range s.failed() {
+			t.Errorf("session: %v", err)
+		}
 	})
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
 		defer close(done)
 		for {
@@ -92,40 +114,73 @@ func lease(t *testing.T, memory uint64) (env []string, l *dispatch.Lease) {
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				if hello, err := wire.ReadHello(conn); err != nil || hello.ProtocolHash != wire.ProtocolHash {
-					t.Errorf("greeting %+v: %v", hello, err)
-					return
-				}
-				if err := l.Serve(ctx, conn, log); err != nil {
-					t.Errorf("session: %v", err)
-				}
-			}()
+			s.sessions.Go(func() { s.session(ctx, conn) })
 		}
 	}()
-	return append(os.Environ(), "OCL_ICD_VENDORS="+vendors, "SLUICE_SOCKET="+socket, "SLUICE_TOKEN=t"), l
+	return s
 }
 
-// run runs a program bare and through the shim.
-func run(t *testing.T, env []string, args ...string) (string, error) {
+func (s *server) session(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	hello, err := wire.ReadHello(conn)
+	if err == nil && hello.ProtocolHash != wire.ProtocolHash {
+		err = errors.New("the shim has another protocol hash")
+	}
+	if err == nil {
+		err = s.lease.Serve(ctx, conn, slog.New(slog.NewTextHandler(s, nil)))
+	}
+	if err != nil {
+		s.mutex.Lock()
+		s.failures = append(s.failures, err)
+		s.mutex.Unlock()
+	}
+}
+
+// Write takes what sessions log.
+func (s *server) Write(line []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.logged.Write(line)
+}
+
+// failed takes the errors that sessions have ended with.
+func (s *server) failed() []error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	failures := s.failures
+	s.failures = nil
+	return failures
+}
+
+// environment makes a program use the lease.
+func (s *server) environment() []string {
+	return []string{"OCL_ICD_VENDORS=" + s.vendors, "SLUICE_SOCKET=" + s.socket, "SLUICE_TOKEN=t"}
+}
+
+// ends waits until every session is over, and demands that they left nothing.
+func (s *server) ends(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = env
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		stats := s.lease.Stats()
+		if stats.Sessions == 0 && stats.MemoryBytes == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d sessions and %d bytes stay behind", stats.Sessions, stats.MemoryBytes)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
-func TestProgramsThroughTheShim(t *testing.T) {
-	env, l := lease(t, 1<<30)
+func TestExamplePrograms(t *testing.T) {
+	s := serve(t, 1<<30, shimOf(t, "plain"))
 	for _, name := range []string{"vector_add", "fill_copy"} {
 		program := compile(t, name, "../../examples/programs/"+name+".c", "-l:libOpenCL.so.1")
-		out, err := run(t, env, program)
-		if err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out)
-		}
+		log(t, s.environment(), program)
 	}
-	if calls := l.Stats().Calls; calls == 0 {
+	if calls := s.lease.Stats().Calls; calls == 0 {
 		t.Error("no call was forwarded")
 	}
+	s.ends(t)
 }
