@@ -4,6 +4,7 @@ package dispatch
 import "C"
 
 import (
+	"strings"
 	"unsafe"
 
 	"sluice/vdev/wire"
@@ -22,6 +23,7 @@ type object struct {
 
 	buffer    *buffer  // of a buffer
 	arguments []uint32 // of a kernel: wire.Argument forms
+	build     *build   // of a program and its kernels
 }
 
 func (o *object) driverOrNil() unsafe.Pointer {
@@ -29,6 +31,23 @@ func (o *object) driverOrNil() unsafe.Pointer {
 		return nil
 	}
 	return o.driver
+}
+
+// build is how the program asked for its build, where the worker asked the
+// driver for more.
+type build struct {
+	options      string
+	argumentInfo bool // asked for, so that its queries may be answered
+}
+
+// ask notes the options of a build and returns those for the driver.
+func (b *build) ask(options []byte) string {
+	b.options = string(options)
+	if strings.Contains(b.options, argumentInfo) {
+		b.argumentInfo = true
+		return b.options
+	}
+	return strings.TrimSpace(b.options + " " + argumentInfo)
 }
 
 const chunkObjects = 4096
@@ -86,5 +105,6 @@ func driverProgram(p unsafe.Pointer) C.cl_program      { return C.cl_program(p) 
 func driverKernel(p unsafe.Pointer) C.cl_kernel        { return C.cl_kernel(p) }
 func driverEvent(p unsafe.Pointer) C.cl_event          { return C.cl_event(p) }
 
-func listEvent(l list) *C.cl_event { return (*C.cl_event)(l.first) }
-func listMem(l list) *C.cl_mem     { return (*C.cl_mem)(l.first) }
+func listEvent(l list) *C.cl_event     { return (*C.cl_event)(l.first) }
+func listMem(l list) *C.cl_mem         { return (*C.cl_mem)(l.first) }
+func listProgram(l list) *C.cl_program { return (*C.cl_program)(l.first) }

@@ -35,36 +35,6 @@ func (t *thread) clCreateCommandQueueWithProperties(a argsClCreateCommandQueueWi
 	return t.keep(a.created, unsafe.Pointer(queue), status)
 }
 
-func (t *thread) clCreateProgramWithSource(a argsClCreateProgramWithSource) C.cl_int {
-	var status C.cl_int
-	source := C.CBytes(append(a.source, 0))
-	defer C.free(source)
-	text, length := (*C.char)(source), C.size_t(len(a.source))
-	program := C.clCreateProgramWithSource(driverContext(a.context.driver), 1, &text, &length, &status)
-	return t.keep(a.created, unsafe.Pointer(program), status)
-}
-
-func (t *thread) clCreateProgramWithBinary(a argsClCreateProgramWithBinary) C.cl_int {
-	if len(a.binary) == 0 {
-		return t.keep(a.created, nil, C.CL_INVALID_VALUE)
-	}
-	var status, binaryStatus C.cl_int
-	binary := C.CBytes(a.binary)
-	defer C.free(binary)
-	data, length := (*C.uchar)(binary), C.size_t(len(a.binary))
-	program := C.clCreateProgramWithBinary(driverContext(a.context.driver), 1, &t.session.lease.device, &length, &data, &binaryStatus, &status)
-	return t.keep(a.created, unsafe.Pointer(program), status)
-}
-
-func (t *thread) clBuildProgram(a argsClBuildProgram) C.cl_int {
-	// A kernel's arguments are told apart by what this option makes the driver keep.
-	options := C.CString(string(a.options) + " -cl-kernel-arg-info")
-	defer C.free(unsafe.Pointer(options))
-	program := driverProgram(a.program.driver)
-	t.yield()
-	return C.clBuildProgram(program, 1, &t.session.lease.device, options, nil, nil)
-}
-
 // query answers with what the driver's query get returns, in its two steps.
 func (t *thread) query(get func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int) C.cl_int {
 	var size C.size_t
@@ -81,41 +51,6 @@ func (t *thread) query(get func(size C.size_t, value unsafe.Pointer, sizeRet *C.
 	return get(size, unsafe.Pointer(&t.reply[0]), nil)
 }
 
-func (t *thread) clGetProgramInfo(a argsClGetProgramInfo) C.cl_int {
-	program := driverProgram(a.program.driver)
-	switch a.paramName {
-	case C.CL_PROGRAM_BINARIES:
-		return t.binaries(program)
-	case C.CL_PROGRAM_CONTEXT, C.CL_PROGRAM_DEVICES:
-		return C.CL_INVALID_VALUE
-	}
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetProgramInfo(program, a.paramName, size, value, sizeRet)
-	})
-}
-
-// binaries answers with the one device's binary.
-func (t *thread) binaries(program C.cl_program) C.cl_int {
-	var size C.size_t
-	if status := C.clGetProgramInfo(program, C.CL_PROGRAM_BINARY_SIZES, C.size_t(unsafe.Sizeof(size)), unsafe.Pointer(&size), nil); status != C.CL_SUCCESS {
-		return status
-	}
-	if size > answerMax {
-		return C.CL_OUT_OF_RESOURCES
-	}
-	if size == 0 {
-		return C.CL_SUCCESS
-	}
-	binary := C.calloc(1, size)
-	defer C.free(binary)
-	t.scratch.created = binary
-	status := C.clGetProgramInfo(program, C.CL_PROGRAM_BINARIES, C.size_t(unsafe.Sizeof(binary)), unsafe.Pointer(&t.scratch.created), nil)
-	if status == C.CL_SUCCESS {
-		t.reply = append(t.reply, unsafe.Slice((*byte)(binary), int(size))...)
-	}
-	return status
-}
-
 func (t *thread) clCreateKernel(a argsClCreateKernel) C.cl_int {
 	var status C.cl_int
 	name := C.CString(string(a.kernelName))
@@ -129,7 +64,7 @@ func (t *thread) clCreateKernel(a argsClCreateKernel) C.cl_int {
 		C.clReleaseKernel(kernel)
 		return t.keep(a.created, nil, status)
 	}
-	a.created.arguments = forms
+	a.created.arguments, a.created.build = forms, a.program.build
 	t.reply = binary.LittleEndian.AppendUint32(t.reply, uint32(len(forms)))
 	for _, f := range forms {
 		t.reply = binary.LittleEndian.AppendUint32(t.reply, f)
@@ -173,6 +108,13 @@ func valueForm(kernel C.cl_kernel, index C.cl_uint) uint32 {
 		return wire.ArgumentSampler
 	}
 	return wire.ArgumentValue
+}
+
+func (t *thread) clCloneKernel(a argsClCloneKernel) C.cl_int {
+	var status C.cl_int
+	kernel := C.clCloneKernel(driverKernel(a.sourceKernel.driver), &status)
+	a.created.arguments, a.created.build = a.sourceKernel.arguments, a.sourceKernel.build
+	return t.keep(a.created, unsafe.Pointer(kernel), status)
 }
 
 func (t *thread) clSetKernelArg(a argsClSetKernelArg) C.cl_int {
@@ -252,4 +194,13 @@ func (t *thread) clGetDeviceAndHostTimer() C.cl_int {
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(device))
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(host))
 	return status
+}
+
+func (t *thread) clGetKernelArgInfo(a argsClGetKernelArgInfo) C.cl_int {
+	if !a.kernel.build.argumentInfo {
+		return C.CL_KERNEL_ARG_INFO_NOT_AVAILABLE
+	}
+	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetKernelArgInfo(driverKernel(a.kernel.driver), a.argIndx, a.paramName, size, value, sizeRet)
+	})
 }

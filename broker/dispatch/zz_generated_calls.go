@@ -105,6 +105,12 @@ func callName(number uint16) string {
 		return "clSetUserEventStatus"
 	case 89:
 		return "clEnqueueCopyBufferRect"
+	case 98:
+		return "clCreateProgramWithBuiltInKernels"
+	case 99:
+		return "clCompileProgram"
+	case 100:
+		return "clLinkProgram"
 	case 102:
 		return "clGetKernelArgInfo"
 	case 103:
@@ -117,6 +123,10 @@ func callName(number uint16) string {
 		return "clEnqueueBarrierWithWaitList"
 	case 124:
 		return "clCreateCommandQueueWithProperties"
+	case 138:
+		return "clCloneKernel"
+	case 139:
+		return "clCreateProgramWithIL"
 	case 141:
 		return "clGetDeviceAndHostTimer"
 	case 143:
@@ -207,6 +217,12 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClSetUserEventStatus()
 	case 89:
 		return t.doClEnqueueCopyBufferRect()
+	case 98:
+		return t.doClCreateProgramWithBuiltInKernels()
+	case 99:
+		return t.doClCompileProgram()
+	case 100:
+		return t.doClLinkProgram()
 	case 102:
 		return t.doClGetKernelArgInfo()
 	case 103:
@@ -219,6 +235,10 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClEnqueueBarrierWithWaitList()
 	case 124:
 		return t.doClCreateCommandQueueWithProperties()
+	case 138:
+		return t.doClCloneKernel()
+	case 139:
+		return t.doClCreateProgramWithIL()
 	case 141:
 		return t.doClGetDeviceAndHostTimer()
 	case 143:
@@ -348,16 +368,22 @@ func (t *thread) doClGetProgramInfo() C.cl_int {
 	return t.clGetProgramInfo(a)
 }
 
+type argsClGetProgramBuildInfo struct {
+	program   *object
+	device    *object
+	paramName C.cl_program_build_info
+}
+
 func (t *thread) doClGetProgramBuildInfo() C.cl_int {
-	program := t.handle(kindProgram)
-	device := t.handle(kindDevice)
-	paramName := C.cl_program_build_info(t.scalar())
+	a := argsClGetProgramBuildInfo{
+		program:   t.handle(kindProgram),
+		device:    t.handle(kindDevice),
+		paramName: C.cl_program_build_info(t.scalar()),
+	}
 	if !t.complete() {
 		return t.refused
 	}
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetProgramBuildInfo(driverProgram(program.driver), driverDevice(device.driver), paramName, size, value, sizeRet)
-	})
+	return t.clGetProgramBuildInfo(a)
 }
 
 type argsClCreateKernel struct {
@@ -758,16 +784,80 @@ func (t *thread) doClEnqueueCopyBufferRect() C.cl_int {
 	return t.enqueued(commandQueue, status)
 }
 
-func (t *thread) doClGetKernelArgInfo() C.cl_int {
-	kernel := t.handle(kindKernel)
-	argIndx := C.cl_uint(t.scalar())
-	paramName := C.cl_kernel_arg_info(t.scalar())
+type argsClCreateProgramWithBuiltInKernels struct {
+	context     *object
+	created     *object
+	kernelNames []byte
+}
+
+func (t *thread) doClCreateProgramWithBuiltInKernels() C.cl_int {
+	a := argsClCreateProgramWithBuiltInKernels{
+		context:     t.handle(kindContext),
+		created:     t.created(kindProgram),
+		kernelNames: t.bytes(),
+	}
 	if !t.complete() {
 		return t.refused
 	}
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetKernelArgInfo(driverKernel(kernel.driver), argIndx, paramName, size, value, sizeRet)
-	})
+	return t.clCreateProgramWithBuiltInKernels(a)
+}
+
+type argsClCompileProgram struct {
+	program      *object
+	options      []byte
+	inputHeaders list
+	names        []byte
+}
+
+func (t *thread) doClCompileProgram() C.cl_int {
+	a := argsClCompileProgram{
+		program:      t.handle(kindProgram),
+		options:      t.bytes(),
+		inputHeaders: t.handles(kindProgram),
+		names:        t.bytes(),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clCompileProgram(a)
+}
+
+type argsClLinkProgram struct {
+	context       *object
+	created       *object
+	options       []byte
+	inputPrograms list
+}
+
+func (t *thread) doClLinkProgram() C.cl_int {
+	a := argsClLinkProgram{
+		context:       t.handle(kindContext),
+		created:       t.created(kindProgram),
+		options:       t.bytes(),
+		inputPrograms: t.handles(kindProgram),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clLinkProgram(a)
+}
+
+type argsClGetKernelArgInfo struct {
+	kernel    *object
+	argIndx   C.cl_uint
+	paramName C.cl_kernel_arg_info
+}
+
+func (t *thread) doClGetKernelArgInfo() C.cl_int {
+	a := argsClGetKernelArgInfo{
+		kernel:    t.handle(kindKernel),
+		argIndx:   C.cl_uint(t.scalar()),
+		paramName: C.cl_kernel_arg_info(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clGetKernelArgInfo(a)
 }
 
 func (t *thread) doClEnqueueFillBuffer() C.cl_int {
@@ -840,6 +930,40 @@ func (t *thread) doClCreateCommandQueueWithProperties() C.cl_int {
 		return t.refused
 	}
 	return t.clCreateCommandQueueWithProperties(a)
+}
+
+type argsClCloneKernel struct {
+	sourceKernel *object
+	created      *object
+}
+
+func (t *thread) doClCloneKernel() C.cl_int {
+	a := argsClCloneKernel{
+		sourceKernel: t.handle(kindKernel),
+		created:      t.created(kindKernel),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clCloneKernel(a)
+}
+
+type argsClCreateProgramWithIL struct {
+	context *object
+	created *object
+	il      []byte
+}
+
+func (t *thread) doClCreateProgramWithIL() C.cl_int {
+	a := argsClCreateProgramWithIL{
+		context: t.handle(kindContext),
+		created: t.created(kindProgram),
+		il:      t.bytes(),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clCreateProgramWithIL(a)
 }
 
 func (t *thread) doClGetDeviceAndHostTimer() C.cl_int {

@@ -109,7 +109,7 @@ func stubs() []byte {
 			writeAbsent(&b, c)
 		case spec.Retain, spec.Release:
 			writeCount(&b, c)
-		case spec.Generated, spec.Query, spec.SpecialWorker:
+		case spec.Generated, spec.Query, spec.SpecialQuery, spec.SpecialWorker:
 			writeStub(&b, c)
 		}
 	}
@@ -190,7 +190,7 @@ func writeSend(b *bytes.Buffer, c spec.Call, first string) {
 	_, passed := encoderParams(c)
 	arguments := strings.Join(passed, ", ")
 	fmt.Fprintf(b, "\tstruct sl_session *session = %s->session;\n", first)
-	if c.Form == spec.Query {
+	if c.Form == spec.Query || c.Form == spec.SpecialQuery {
 		fmt.Fprintf(b, "\tstruct sl_slot *slot = sl_slot_take(session);\n\tstatus = sl_send_%s(session, slot, %s);\n\tstatus = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);\n", c.Name, arguments)
 		return
 	}

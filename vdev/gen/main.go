@@ -67,7 +67,7 @@ func messages() []spec.Call {
 
 func travels(c spec.Call) bool {
 	switch c.Form {
-	case spec.Generated, spec.Query, spec.SpecialShim, spec.SpecialWorker, spec.Special:
+	case spec.Generated, spec.Query, spec.SpecialQuery, spec.SpecialShim, spec.SpecialWorker, spec.Special:
 		return true
 	}
 	return false

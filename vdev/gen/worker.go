@@ -88,7 +88,7 @@ func decoded(c spec.Call) (names, types, reads []string) {
 
 func writeHandler(b *bytes.Buffer, c spec.Call) {
 	names, types, reads := decoded(c)
-	special := c.Form == spec.Special || c.Form == spec.SpecialWorker
+	special := c.Form == spec.Special || c.Form == spec.SpecialWorker || c.Form == spec.SpecialQuery
 	if special && len(names) > 0 {
 		fmt.Fprintf(b, "\ntype args%s struct {\n", title(c.Name))
 		for i := range names {

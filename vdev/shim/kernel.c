@@ -60,6 +60,32 @@ cl_kernel CL_API_CALL sl_clCreateKernel(cl_program program, const char *kernel_n
 	return NULL;
 }
 
+cl_kernel CL_API_CALL sl_clCloneKernel(cl_kernel source_kernel, cl_int *errcode_ret)
+{
+	sl_object *source = sl_find(source_kernel, SL_KERNEL);
+	if (!source)
+		return sl_fail(errcode_ret, CL_INVALID_KERNEL);
+	struct sl_session *session = source->session;
+	sl_object *kernel = sl_object_new(session, SL_KERNEL, source->context, source->parent);
+	if (!kernel)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	pthread_mutex_init(&kernel->as.kernel.lock, NULL);
+	cl_uint count = source->as.kernel.argument_count;
+	cl_int status = CL_OUT_OF_HOST_MEMORY;
+	if ((kernel->as.kernel.arguments = calloc(count + 1U, sizeof(struct sl_argument)))) {
+		kernel->as.kernel.argument_count = count;
+		for (cl_uint i = 0; i < count; i++)
+			kernel->as.kernel.arguments[i].form = source->as.kernel.arguments[i].form;
+		struct sl_slot *slot = sl_slot_take(session);
+		status = sl_finish(session, slot, sl_send_clCloneKernel(session, slot, source, kernel));
+	}
+	sl_fail(errcode_ret, status);
+	if (status == CL_SUCCESS)
+		return (cl_kernel)kernel;
+	sl_discard(kernel);
+	return NULL;
+}
+
 /* A program's kernel names, separated by ';'. The caller frees them. */
 static char *kernel_names(cl_program program, cl_int *status)
 {

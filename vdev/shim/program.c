@@ -46,6 +46,23 @@ static char *source_join(cl_uint count, const char **strings, const size_t *leng
 	return joined;
 }
 
+static sl_object *program_new(sl_object *context, cl_int *status)
+{
+	sl_object *program = sl_object_new(context->session, SL_PROGRAM, context, NULL);
+	*status = program ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+	return program;
+}
+
+/* What a create returns once the worker has said status. */
+static cl_program program_made(sl_object *program, cl_int status, cl_int *errcode_ret)
+{
+	sl_fail(errcode_ret, status);
+	if (status == CL_SUCCESS)
+		return (cl_program)program;
+	sl_discard(program);
+	return NULL;
+}
+
 cl_program CL_API_CALL sl_clCreateProgramWithSource(cl_context context, cl_uint count, const char **strings,
 						    const size_t *lengths, cl_int *errcode_ret)
 {
@@ -57,16 +74,14 @@ cl_program CL_API_CALL sl_clCreateProgramWithSource(cl_context context, cl_uint 
 	char *source = source_join(count, strings, lengths, &length, &status);
 	if (!source)
 		return sl_fail(errcode_ret, status);
-	sl_object *program = sl_object_new(context_object->session, SL_PROGRAM, context_object, NULL);
-	status = program ? sl_send_clCreateProgramWithSource(context_object->session, NULL, context_object, program,
-							     length, source)
-			 : CL_OUT_OF_HOST_MEMORY;
+	sl_object *program = program_new(context_object, &status);
+	if (program)
+		status = sl_send_clCreateProgramWithSource(context_object->session, NULL, context_object, program,
+							   length, source);
 	free(source);
-	sl_fail(errcode_ret, status);
-	if (status == CL_SUCCESS)
-		return (cl_program)program;
-	sl_discard(program);
-	return NULL;
+	if (!program)
+		return sl_fail(errcode_ret, status);
+	return program_made(program, status, errcode_ret);
 }
 
 cl_program CL_API_CALL sl_clCreateProgramWithBinary(cl_context context, cl_uint num_devices,
@@ -89,20 +104,16 @@ cl_program CL_API_CALL sl_clCreateProgramWithBinary(cl_context context, cl_uint 
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
 	struct sl_session *session = context_object->session;
-	sl_object *program = sl_object_new(session, SL_PROGRAM, context_object, NULL);
+	sl_object *program = program_new(context_object, &status);
 	if (!program)
-		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+		return sl_fail(errcode_ret, status);
 	struct sl_slot *slot = sl_slot_take(session);
 	status = sl_finish(
 		session, slot,
 		sl_send_clCreateProgramWithBinary(session, slot, context_object, program, lengths[0], binaries[0]));
 	if (binary_status)
 		binary_status[0] = status == CL_INVALID_BINARY ? CL_INVALID_BINARY : CL_SUCCESS;
-	sl_fail(errcode_ret, status);
-	if (status == CL_SUCCESS)
-		return (cl_program)program;
-	sl_discard(program);
-	return NULL;
+	return program_made(program, status, errcode_ret);
 }
 
 cl_int CL_API_CALL sl_clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_id *device_list,
@@ -124,6 +135,128 @@ cl_int CL_API_CALL sl_clBuildProgram(cl_program program, cl_uint num_devices, co
 	if (pfn_notify)
 		pfn_notify(program, user_data);
 	return status;
+}
+
+/* Joins the headers' include names, each ended by NUL. */
+static char *names_join(cl_uint count, const char **names, size_t *length)
+{
+	*length = 0;
+	for (cl_uint i = 0; i < count; i++)
+		*length += names[i] ? strlen(names[i]) + 1 : 1;
+	char *joined = calloc(1, *length + 1), *p = joined;
+	for (cl_uint i = 0; joined && i < count; i++)
+		p = stpcpy(p, names[i] ? names[i] : "") + 1;
+	return joined;
+}
+
+cl_int CL_API_CALL sl_clCompileProgram(cl_program program, cl_uint num_devices, const cl_device_id *device_list,
+				       const char *options, cl_uint num_input_headers, const cl_program *input_headers,
+				       const char **header_include_names, sl_program_callback pfn_notify,
+				       void *user_data)
+{
+	sl_object *object = sl_find(program, SL_PROGRAM);
+	if (!object)
+		return CL_INVALID_PROGRAM;
+	cl_int status = devices_check(num_devices, device_list);
+	if (status == CL_SUCCESS && ((!pfn_notify && user_data) || !num_input_headers != !input_headers ||
+				     !num_input_headers != !header_include_names))
+		status = CL_INVALID_VALUE;
+	if (status == CL_SUCCESS)
+		status = sl_check_list(SL_PROGRAM, num_input_headers, (void *const *)input_headers, CL_INVALID_PROGRAM);
+	if (status != CL_SUCCESS)
+		return status;
+	size_t names_length;
+	char *names = names_join(num_input_headers, header_include_names, &names_length);
+	if (!names)
+		return CL_OUT_OF_HOST_MEMORY;
+	if (!options)
+		options = "";
+	struct sl_session *session = object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_finish(session, slot,
+			   sl_send_clCompileProgram(session, slot, object, strlen(options), options, num_input_headers,
+						    input_headers, names_length, names));
+	free(names);
+	if (pfn_notify)
+		pfn_notify(program, user_data);
+	return status;
+}
+
+cl_program CL_API_CALL sl_clLinkProgram(cl_context context, cl_uint num_devices, const cl_device_id *device_list,
+					const char *options, cl_uint num_input_programs,
+					const cl_program *input_programs, sl_program_callback pfn_notify,
+					void *user_data, cl_int *errcode_ret)
+{
+	sl_object *context_object = context_of_devices(context, errcode_ret);
+	if (!context_object)
+		return NULL;
+	cl_int status = devices_check(num_devices, device_list);
+	if (status == CL_SUCCESS && ((!pfn_notify && user_data) || !num_input_programs || !input_programs))
+		status = CL_INVALID_VALUE;
+	if (status == CL_SUCCESS)
+		status = sl_check_list(SL_PROGRAM, num_input_programs, (void *const *)input_programs,
+				       CL_INVALID_PROGRAM);
+	if (status != CL_SUCCESS)
+		return sl_fail(errcode_ret, status);
+	struct sl_session *session = context_object->session;
+	sl_object *program = sl_object_new(session, SL_PROGRAM, context_object, NULL);
+	if (!program)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	if (!options)
+		options = "";
+	bool made;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_finish_command(session, slot,
+				   sl_send_clLinkProgram(session, slot, context_object, program, strlen(options),
+							 options, num_input_programs, input_programs),
+				   &made);
+	sl_fail(errcode_ret, status);
+	if (!made) {
+		sl_discard(program);
+		return NULL;
+	}
+	if (pfn_notify)
+		pfn_notify((cl_program)program, user_data);
+	return (cl_program)program;
+}
+
+cl_program CL_API_CALL sl_clCreateProgramWithBuiltInKernels(cl_context context, cl_uint num_devices,
+							    const cl_device_id *device_list, const char *kernel_names,
+							    cl_int *errcode_ret)
+{
+	sl_object *context_object = context_of_devices(context, errcode_ret);
+	if (!context_object)
+		return NULL;
+	cl_int status =
+		num_devices && device_list && kernel_names ? devices_check(num_devices, device_list) : CL_INVALID_VALUE;
+	sl_object *program = status == CL_SUCCESS ? program_new(context_object, &status) : NULL;
+	if (!program)
+		return sl_fail(errcode_ret, status);
+	struct sl_session *session = program->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	return program_made(program,
+			    sl_finish(session, slot,
+				      sl_send_clCreateProgramWithBuiltInKernels(session, slot, context_object, program,
+										strlen(kernel_names), kernel_names)),
+			    errcode_ret);
+}
+
+cl_program CL_API_CALL sl_clCreateProgramWithIL(cl_context context, const void *il, size_t length, cl_int *errcode_ret)
+{
+	sl_object *context_object = context_of_devices(context, errcode_ret);
+	if (!context_object)
+		return NULL;
+	cl_int status = il && length ? CL_SUCCESS : CL_INVALID_VALUE;
+	sl_object *program = status == CL_SUCCESS ? program_new(context_object, &status) : NULL;
+	if (!program)
+		return sl_fail(errcode_ret, status);
+	struct sl_session *session = program->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	return program_made(
+		program,
+		sl_finish(session, slot,
+			  sl_send_clCreateProgramWithIL(session, slot, context_object, program, length, il)),
+		errcode_ret);
 }
 
 cl_int CL_API_CALL sl_clUnloadPlatformCompiler(cl_platform_id platform)

@@ -171,7 +171,7 @@ var OpenCL = []Call{
 	{
 		Number: 34, Name: "clGetProgramBuildInfo", Version: "1.0", Returns: "cl_int",
 		Params: "cl_program program, cl_device_id device, cl_program_build_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
-		Form:   Query, Wait: Accepted,
+		Form:   SpecialQuery, Wait: Accepted,
 		Wire: []Field{handle(Program, "program"), handle(Device, "device"), scalar("cl_program_build_info", "param_name")},
 	},
 	{
@@ -444,15 +444,21 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 98, Name: "clCreateProgramWithBuiltInKernels", Version: "1.2", Returns: "cl_program",
-		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *kernel_names, cl_int *errcode_ret", Absent: "CL_INVALID_VALUE",
+		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *kernel_names, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), created(Program), data("length", "kernel_names")},
 	},
 	{
 		Number: 99, Name: "clCompileProgram", Version: "1.2", Returns: "cl_int",
-		Params: "cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_headers, const cl_program *input_headers, const char * *header_include_names, sl_program_callback pfn_notify, void *user_data", Absent: "CL_COMPILER_NOT_AVAILABLE",
+		Params: "cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_headers, const cl_program *input_headers, const char * *header_include_names, sl_program_callback pfn_notify, void *user_data",
+		Form:   Special, Wait: Finished,
+		Wire: []Field{handle(Program, "program"), data("options_length", "options"), handles(Program, "num_input_headers", "input_headers"), data("names_length", "names")},
 	},
 	{
 		Number: 100, Name: "clLinkProgram", Version: "1.2", Returns: "cl_program",
-		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_programs, const cl_program *input_programs, sl_program_callback pfn_notify, void *user_data, cl_int *errcode_ret", Absent: "CL_LINKER_NOT_AVAILABLE",
+		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_programs, const cl_program *input_programs, sl_program_callback pfn_notify, void *user_data, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), created(Program), data("options_length", "options"), handles(Program, "num_input_programs", "input_programs")},
 	},
 	{
 		Number: 101, Name: "clUnloadPlatformCompiler", Version: "1.2", Returns: "cl_int",
@@ -462,7 +468,7 @@ var OpenCL = []Call{
 	{
 		Number: 102, Name: "clGetKernelArgInfo", Version: "1.2", Returns: "cl_int",
 		Params: "cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
-		Form:   Query, Wait: Accepted,
+		Form:   SpecialQuery, Wait: Accepted,
 		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_indx"), scalar("cl_kernel_arg_info", "param_name")},
 		Checks: []Check{{"arg_indx >= kernel_object->as.kernel.argument_count", "CL_INVALID_ARG_INDEX"}},
 	},
@@ -582,11 +588,15 @@ var OpenCL = []Call{
 	{Number: 137, Name: "clGetKernelSubGroupInfoKHR", Returns: "cl_int", Absent: "CL_INVALID_OPERATION"},
 	{
 		Number: 138, Name: "clCloneKernel", Version: "2.1", Returns: "cl_kernel",
-		Params: "cl_kernel source_kernel, cl_int *errcode_ret", Absent: "CL_OUT_OF_RESOURCES",
+		Params: "cl_kernel source_kernel, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Kernel, "source_kernel"), created(Kernel)},
 	},
 	{
 		Number: 139, Name: "clCreateProgramWithIL", Version: "2.1", Returns: "cl_program",
-		Params: "cl_context context, const void *il, size_t length, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, const void *il, size_t length, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), created(Program), data("length", "il")},
 	},
 	{
 		Number: 140, Name: "clEnqueueSVMMigrateMem", Version: "2.1", Returns: "cl_int",

@@ -27,6 +27,8 @@ const (
 	// Query is an info query that needs no hand-written code: the fields and then
 	// param_value_size, param_value and param_value_size_ret are the driver's.
 	Query
+	// SpecialQuery has a Query's stub and a hand-written dispatcher.
+	SpecialQuery
 	// Retain and Release count references in the shim; the last Release travels.
 	Retain
 	Release

@@ -3,7 +3,7 @@
 package wire
 
 // ProtocolHash changes with every change of the calls or of the layout.
-const ProtocolHash uint64 = 0xc9ce241b5313edc7
+const ProtocolHash uint64 = 0x202d199fc159ffea
 
 // APIVersion is the OpenCL version that the description covers.
 const APIVersion uint32 = 300

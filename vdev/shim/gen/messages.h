@@ -471,6 +471,75 @@ static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clCreateProgramWithBuiltInKernels(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t length, const void *kernel_names)
+{
+	uint64_t kernel_names_offset = 0;
+	if (length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, length, kernel_names, &kernel_names_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put_bytes(p, length, kernel_names, kernel_names_offset);
+	sl_end(session, frame, p, SL_CALL_clCreateProgramWithBuiltInKernels, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clCompileProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *program, size_t options_length, const void *options, cl_uint num_input_headers, const cl_program *input_headers, size_t names_length, const void *names)
+{
+	uint64_t options_offset = 0;
+	if (options_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, options_length, options, &options_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	if (num_input_headers > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint64_t names_offset = 0;
+	if (names_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, names_length, names, &names_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + sl_bytes_size(options_length) + 8 + 8 * (size_t)num_input_headers + sl_bytes_size(names_length));
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, program ? program->handle : 0);
+	p = sl_put_bytes(p, options_length, options, options_offset);
+	p = sl_put_handles(p, num_input_headers, (void *const *)input_headers);
+	p = sl_put_bytes(p, names_length, names, names_offset);
+	sl_end(session, frame, p, SL_CALL_clCompileProgram, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clLinkProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t options_length, const void *options, cl_uint num_input_programs, const cl_program *input_programs)
+{
+	uint64_t options_offset = 0;
+	if (options_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, options_length, options, &options_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	if (num_input_programs > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(options_length) + 8 + 8 * (size_t)num_input_programs);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put_bytes(p, options_length, options, options_offset);
+	p = sl_put_handles(p, num_input_programs, (void *const *)input_programs);
+	sl_end(session, frame, p, SL_CALL_clLinkProgram, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clGetKernelArgInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_indx, uint64_t param_name)
 {
 	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
@@ -568,6 +637,37 @@ static inline cl_int sl_send_clCreateCommandQueueWithProperties(struct sl_sessio
 	p = sl_put(p, created ? created->handle : 0);
 	p = sl_put(p, properties);
 	sl_end(session, frame, p, SL_CALL_clCreateCommandQueueWithProperties, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clCloneKernel(struct sl_session *session, struct sl_slot *slot, const sl_object *source_kernel, const sl_object *created)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, source_kernel ? source_kernel->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clCloneKernel, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clCreateProgramWithIL(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t length, const void *il)
+{
+	uint64_t il_offset = 0;
+	if (length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, length, il, &il_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put_bytes(p, length, il, il_offset);
+	sl_end(session, frame, p, SL_CALL_clCreateProgramWithIL, slot);
 	return CL_SUCCESS;
 }
 

@@ -592,46 +592,6 @@ cl_mem CL_API_CALL sl_clCreateImage(cl_context context, cl_mem_flags flags, cons
 	return NULL;
 }
 
-cl_program CL_API_CALL sl_clCreateProgramWithBuiltInKernels(cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *kernel_names, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)num_devices;
-	(void)device_list;
-	(void)kernel_names;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_VALUE;
-	return NULL;
-}
-
-cl_int CL_API_CALL sl_clCompileProgram(cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_headers, const cl_program *input_headers, const char * *header_include_names, sl_program_callback pfn_notify, void *user_data)
-{
-	(void)program;
-	(void)num_devices;
-	(void)device_list;
-	(void)options;
-	(void)num_input_headers;
-	(void)input_headers;
-	(void)header_include_names;
-	(void)pfn_notify;
-	(void)user_data;
-	return CL_COMPILER_NOT_AVAILABLE;
-}
-
-cl_program CL_API_CALL sl_clLinkProgram(cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_programs, const cl_program *input_programs, sl_program_callback pfn_notify, void *user_data, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)num_devices;
-	(void)device_list;
-	(void)options;
-	(void)num_input_programs;
-	(void)input_programs;
-	(void)pfn_notify;
-	(void)user_data;
-	if (errcode_ret)
-		*errcode_ret = CL_LINKER_NOT_AVAILABLE;
-	return NULL;
-}
-
 cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
@@ -873,24 +833,6 @@ cl_int CL_API_CALL sl_clSetKernelExecInfo(cl_kernel kernel, cl_kernel_exec_info 
 	(void)param_value_size;
 	(void)param_value;
 	return CL_INVALID_OPERATION;
-}
-
-cl_kernel CL_API_CALL sl_clCloneKernel(cl_kernel source_kernel, cl_int *errcode_ret)
-{
-	(void)source_kernel;
-	if (errcode_ret)
-		*errcode_ret = CL_OUT_OF_RESOURCES;
-	return NULL;
-}
-
-cl_program CL_API_CALL sl_clCreateProgramWithIL(cl_context context, const void *il, size_t length, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)il;
-	(void)length;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
 }
 
 cl_int CL_API_CALL sl_clEnqueueSVMMigrateMem(cl_command_queue command_queue, cl_uint num_svm_pointers, const void * *svm_pointers, const size_t *sizes, cl_mem_migration_flags flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)

@@ -2,7 +2,7 @@
 #ifndef SL_WIRE_H
 #define SL_WIRE_H
 
-#define SL_PROTOCOL_HASH 0xc9ce241b5313edc7ULL
+#define SL_PROTOCOL_HASH 0x202d199fc159ffeaULL
 #define SL_API_VERSION 300U
 
 #define SL_MAGIC 13868429154274387ULL
@@ -92,12 +92,17 @@ enum sl_call {
 	SL_CALL_clCreateUserEvent = 85,
 	SL_CALL_clSetUserEventStatus = 86,
 	SL_CALL_clEnqueueCopyBufferRect = 89,
+	SL_CALL_clCreateProgramWithBuiltInKernels = 98,
+	SL_CALL_clCompileProgram = 99,
+	SL_CALL_clLinkProgram = 100,
 	SL_CALL_clGetKernelArgInfo = 102,
 	SL_CALL_clEnqueueFillBuffer = 103,
 	SL_CALL_clEnqueueMigrateMemObjects = 105,
 	SL_CALL_clEnqueueMarkerWithWaitList = 106,
 	SL_CALL_clEnqueueBarrierWithWaitList = 107,
 	SL_CALL_clCreateCommandQueueWithProperties = 124,
+	SL_CALL_clCloneKernel = 138,
+	SL_CALL_clCreateProgramWithIL = 139,
 	SL_CALL_clGetDeviceAndHostTimer = 141,
 	SL_CALL_clGetKernelSubGroupInfo = 143,
 	SL_CALL_describe = 1000,
