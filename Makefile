@@ -21,7 +21,7 @@ GO_FILES = $(shell git ls-files '*.go' ':!proto/gen')
 
 .PHONY: help
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what building and testing need from Debian's archive (needs root)
@@ -79,6 +79,11 @@ generate: ## Write the generated files anew: protocol buffers, shim, dispatcher,
 .PHONY: bench
 bench: setup build ## Compare calls through sluice with the bare driver; table, and build/bench/vdev.json
 	$(BIN)/sluice-bench vdev -json build/bench/vdev.json
+
+.PHONY: bench-gateway
+bench-gateway: setup build ## Compare the gateway with a bare proxy and with direct calls; table, and build/bench/gateway.json
+	scripts/example.sh simple build/examples/simple
+	$(BIN)/sluice-bench gateway -json build/bench/gateway.json
 
 .PHONY: fuzz
 fuzz: ## Run each fuzzer for FUZZTIME (30s)

@@ -1,6 +1,7 @@
 // Command sluice-bench measures sluice from outside, as a program sees it.
 //
 //	sluice-bench vdev     an OpenCL program's calls, on the bare driver and through sluice
+//	sluice-bench gateway  requests to a function: directly, through a bare proxy, and through the gateway
 //	sluice-bench measure  one side of it: prints the samples of the driver that the loader finds
 package main
 
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -25,7 +27,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: sluice-bench vdev|measure")
+		return fmt.Errorf("usage: sluice-bench vdev|gateway|measure")
 	}
 	switch args[0] {
 	case "measure":
@@ -40,6 +42,19 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return b.run(ctx)
+	case "gateway":
+		var b gatewayBench
+		flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
+		flags.StringVar(&b.sluice, "sluice", "", "the sluice program (default: beside this one)")
+		flags.StringVar(&b.function, "function", "build/examples/simple/simple", "the program of the function simple")
+		flags.StringVar(&b.json, "json", "", "where the rows are written as JSON")
+		flags.IntVar(&b.rounds, "rounds", 7, "times that each way is measured, in turn")
+		flags.DurationVar(&b.duration, "duration", time.Second, "of one way in one round")
+		flags.StringVar(&b.proxy, "proxy", "", "be the bare proxy before this target")
+		if err := flags.Parse(args[1:]); err != nil {
+			return err
+		}
+		return b.run(ctx)
 	}
-	return fmt.Errorf("%q is not a benchmark: vdev or measure", args[0])
+	return fmt.Errorf("%q is not a benchmark: vdev, gateway or measure", args[0])
 }

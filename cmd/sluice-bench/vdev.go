@@ -25,8 +25,8 @@ type vdevBench struct {
 	rounds       int
 }
 
-// row is one line of the table. Times are medians in microseconds, lower is
-// better; Ratio is Ours / Baseline; Load is the machine's mean of one minute.
+// row is one line of a table. Times are medians in microseconds, lower is
+// better; rates are per second; Ratio is Ours / Baseline; Load is the machine's mean of one minute.
 type row struct {
 	Name     string  `json:"name"`
 	Unit     string  `json:"unit"`
@@ -51,7 +51,7 @@ func (b *vdevBench) run(ctx context.Context) error {
 		return fmt.Errorf("making a state folder: %w", err)
 	}
 	defer os.RemoveAll(state)
-	stop, err := b.serve(ctx, state)
+	stop, err := serveDaemon(ctx, b.sluice, state, "--listen", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -70,17 +70,18 @@ func (b *vdevBench) run(ctx context.Context) error {
 	}
 	rows := compare(bare, ours)
 	printRows(rows)
-	return b.write(rows)
+	return writeRows(b.json, rows)
 }
 
-// serve starts a daemon of its own and waits until it lends devices.
-func (b *vdevBench) serve(ctx context.Context, state string) (stop func(), err error) {
+// serveDaemon starts a daemon for the benchmark and waits until it lends devices.
+func serveDaemon(ctx context.Context, sluice, state string, flags ...string) (stop func(), err error) {
 	log, err := os.Create(filepath.Join(state, "log"))
 	if err != nil {
 		return nil, fmt.Errorf("creating the daemon's log: %w", err)
 	}
 	defer log.Close()
-	daemon := exec.CommandContext(ctx, b.sluice, "--state", state, "serve", "--sandbox", "process", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+	arguments := append([]string{"--state", state, "serve", "--sandbox", "process", "--metrics-listen", "127.0.0.1:0"}, flags...)
+	daemon := exec.CommandContext(ctx, sluice, arguments...)
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.Cancel = func() error { return daemon.Process.Signal(syscall.SIGTERM) }
 	if err := daemon.Start(); err != nil {
@@ -91,7 +92,7 @@ func (b *vdevBench) serve(ctx context.Context, state string) (stop func(), err e
 		_ = daemon.Wait()
 	}
 	for deadline := time.Now().Add(readyTimeout); ; time.Sleep(100 * time.Millisecond) {
-		if exec.CommandContext(ctx, b.sluice, "--state", state, "devices").Run() == nil {
+		if exec.CommandContext(ctx, sluice, "--state", state, "devices").Run() == nil {
 			return stop, nil
 		}
 		if time.Now().After(deadline) {
@@ -163,18 +164,19 @@ func printRows(rows []row) {
 	fmt.Printf("load of the machine: %.2f\n", rows[0].Load)
 }
 
-func (b *vdevBench) write(rows []row) error {
-	if b.json == "" {
+// writeRows writes rows as JSON to a file, if one is named.
+func writeRows(path string, rows []row) error {
+	if path == "" {
 		return nil
 	}
 	out, err := json.MarshalIndent(rows, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding the rows: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(b.json), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("writing the rows: %w", err)
 	}
-	if err := os.WriteFile(b.json, append(out, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(path, append(out, '\n'), 0o644); err != nil {
 		return fmt.Errorf("writing the rows: %w", err)
 	}
 	return nil
