@@ -134,3 +134,49 @@ func workerOf(t *testing.T, holder string) (int, error) {
 	}
 	return pid, nil
 }
+
+// A daemon that was killed comes back with what was deployed, and without what it had started.
+func TestDeployedFunctionsOutliveTheDaemon(t *testing.T) {
+	invokeSimple(t)
+	if err := running.daemon.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := running.daemon.Wait(); err == nil {
+		t.Fatal("the daemon ended in order, though it was killed")
+	}
+	if err := running.startDaemon(); err != nil {
+		t.Fatal(err)
+	}
+	invokeSimple(t)
+	if leases := strings.Count(sluice(t, "leases"), "simple-"); leases != 1 {
+		t.Errorf("%d leases of simple, want that of the one new instance", leases)
+	}
+}
+
+// Functions run as plain processes where there is no containerd; their programs use a leased slice all the same.
+func TestProcessSandbox(t *testing.T) {
+	plain := system{root: running.root, folder: t.TempDir(), sandbox: "process"}
+	if err := plain.choosePorts(); err != nil {
+		t.Fatal(err)
+	}
+	if err := plain.startDaemon(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := plain.stopDaemon(); err != nil {
+			t.Error(err)
+		}
+	}()
+	yaml := "apiVersion: sluice/v1\nkind: Function\nname: simple\ncommand: [" + filepath.Join(running.folder, "simple/simple") + "]\n" +
+		"device: {api: opencl, memory: 64Mi}\n"
+	file := filepath.Join(plain.folder, "function.yaml")
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output(t, plain.command(t, "deploy", "-f", file))
+	output(t, plain.command(t, "invoke", "simple", "--address", plain.address, simpleRequest))
+	out, err := plain.command(t, "image", "build", filepath.Join(running.folder, "simple")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "--sandbox containerd") {
+		t.Errorf("got %v: %s, want an error that says what to do", err, out)
+	}
+}

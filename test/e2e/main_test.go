@@ -30,7 +30,8 @@ type system struct {
 	folder     string // everything that this run writes
 	address    string // of the gateway
 	metrics    string // address of /metrics
-	containerd string // socket
+	sandbox    string // containerd or process
+	containerd string // socket, for the former
 	daemon     *exec.Cmd
 }
 
@@ -80,10 +81,8 @@ func (s *system) start() error {
 		return fmt.Errorf("starting containerd: %w", explain(err))
 	}
 	s.containerd = strings.TrimSpace(string(out))
-	if s.address, err = freeAddress(); err != nil {
-		return err
-	}
-	if s.metrics, err = freeAddress(); err != nil {
+	s.sandbox = "containerd"
+	if err := s.choosePorts(); err != nil {
 		return err
 	}
 	if err := s.startDaemon(); err != nil {
@@ -104,6 +103,14 @@ func (s *system) start() error {
 	return nil
 }
 
+func (s *system) choosePorts() (err error) {
+	if s.address, err = freeAddress(); err != nil {
+		return err
+	}
+	s.metrics, err = freeAddress()
+	return err
+}
+
 func (s *system) startDaemon() error {
 	log, err := os.OpenFile(filepath.Join(s.folder, "daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -111,7 +118,7 @@ func (s *system) startDaemon() error {
 	}
 	defer log.Close()
 	s.daemon = exec.Command(s.binary("sluice"), "serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
-		"--sandbox", "containerd", "--containerd-address", s.containerd, "--containerd-namespace", "sluice-e2e")
+		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", "sluice-e2e")
 	s.daemon.Stdout, s.daemon.Stderr = log, log
 	if err := s.daemon.Start(); err != nil {
 		return err
@@ -138,13 +145,20 @@ func (s *system) stop() error {
 		for _, name := range []string{"simple", "digits"} {
 			_ = exec.Command(s.binary("sluice"), "--state", s.state(), "remove", name).Run() // a test may have removed it
 		}
-		errs = append(errs, s.daemon.Process.Signal(syscall.SIGTERM), s.daemon.Wait())
+		errs = append(errs, s.stopDaemon())
 	}
 	out, err := exec.Command(filepath.Join(s.root, "scripts/containerd.sh"), "stop", filepath.Join(s.folder, "containerd")).CombinedOutput()
 	if err != nil {
 		errs = append(errs, fmt.Errorf("stopping containerd: %w: %s", err, out))
 	}
 	return errors.Join(errs...)
+}
+
+func (s *system) stopDaemon() error {
+	if err := s.daemon.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return s.daemon.Wait()
 }
 
 func (s *system) printLog() {
@@ -183,7 +197,11 @@ func sluice(t *testing.T, arguments ...string) string {
 }
 
 func sluiceCommand(t *testing.T, arguments ...string) *exec.Cmd {
-	return exec.CommandContext(t.Context(), running.binary("sluice"), append([]string{"--state", running.state()}, arguments...)...)
+	return running.command(t, arguments...)
+}
+
+func (s *system) command(t *testing.T, arguments ...string) *exec.Cmd {
+	return exec.CommandContext(t.Context(), s.binary("sluice"), append([]string{"--state", s.state()}, arguments...)...)
 }
 
 func output(t *testing.T, command *exec.Cmd) string {
