@@ -30,6 +30,8 @@ const SessionMax = 64
 type Limits struct {
 	MemoryBytes                uint64
 	PlatformIndex, DeviceIndex int
+	// Output is where kernels print; nil where nobody takes it.
+	Output *Output
 }
 
 // Stats counts what a Lease has done since it began, but for Sessions and

@@ -10,6 +10,7 @@ import (
 
 func (t *thread) clCreateProgramWithSource(a argsClCreateProgramWithSource) C.cl_int {
 	var status C.cl_int
+	t.session.watchOutput(a.source)
 	source := C.CBytes(append(a.source, 0))
 	defer C.free(source)
 	text, length := (*C.char)(source), C.size_t(len(a.source))
@@ -23,6 +24,7 @@ func (t *thread) clCreateProgramWithBinary(a argsClCreateProgramWithBinary) C.cl
 		return t.keep(a.created, nil, C.CL_INVALID_VALUE)
 	}
 	var status, binaryStatus C.cl_int
+	t.session.watchOutput(a.binary)
 	binary := C.CBytes(a.binary)
 	defer C.free(binary)
 	data, length := (*C.uchar)(binary), C.size_t(len(a.binary))
@@ -42,6 +44,7 @@ func (t *thread) clCreateProgramWithBuiltInKernels(a argsClCreateProgramWithBuil
 
 func (t *thread) clCreateProgramWithIL(a argsClCreateProgramWithIL) C.cl_int {
 	var status C.cl_int
+	t.session.watchOutput(a.il)
 	program := C.clCreateProgramWithIL(driverContext(a.context.driver), pointer(a.il), C.size_t(len(a.il)), &status)
 	a.created.build = &build{}
 	return t.keep(a.created, unsafe.Pointer(program), status)

@@ -41,6 +41,7 @@ type Session struct {
 	idle    atomic.Int32
 	running atomic.Int32
 	closed  atomic.Bool
+	prints  atomic.Bool
 	threads sync.WaitGroup
 	failed  atomic.Pointer[error]
 

@@ -196,6 +196,7 @@ func (t *thread) leads() bool {
 func (t *thread) answer(status C.cl_int, leads bool) {
 	s := t.session
 	s.settle()
+	s.announceOutput()
 	slot := s.shared.bytes[wire.SlotsOffset+(int(t.waiter)-1)*wire.SlotSize:]
 	elsewhere := uint32(0)
 	if len(t.reply) <= wire.SlotPayload {

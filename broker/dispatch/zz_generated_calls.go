@@ -149,6 +149,8 @@ func callName(number uint16) string {
 		return "leave"
 	case 1008:
 		return "settle"
+	case 1009:
+		return "output"
 	}
 	return "unknown"
 }
@@ -261,6 +263,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doLeave()
 	case 1008:
 		return t.doSettle()
+	case 1009:
+		return t.doOutput()
 	}
 	t.violate("unknown call %d", number)
 	return 0
@@ -1126,4 +1130,11 @@ func (t *thread) doSettle() C.cl_int {
 		return t.refused
 	}
 	return t.settle(a)
+}
+
+func (t *thread) doOutput() C.cl_int {
+	if !t.complete() {
+		return t.refused
+	}
+	return t.output()
 }

@@ -12,7 +12,12 @@ type leaseServer struct {
 }
 
 func openLease(a handover.Assign) (worker.Server, error) {
+	output, err := dispatch.TakeOutput()
+	if err != nil {
+		return nil, err
+	}
 	opened, err := dispatch.NewLease(dispatch.Limits{
+		Output:      output,
 		MemoryBytes: a.MemoryBytes, PlatformIndex: a.PlatformIndex, DeviceIndex: a.DeviceIndex,
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ func wireConstants() []constant {
 		{"WORD_TAIL", wire.WordTail},
 		{"WORD_DOORBELL", wire.WordDoorbell},
 		{"WORD_ASLEEP", wire.WordAsleep},
+		{"WORD_OUTPUT", wire.WordOutput},
 		{"WORD_SPACE", wire.WordSpace},
 		{"WORD_SPACE_WAITERS", wire.WordSpaceWaiters},
 		{"SLOT_COUNT", wire.SlotCount},

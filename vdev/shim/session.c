@@ -264,6 +264,26 @@ static bool spin(struct sl_session *session, struct sl_slot *slot)
 	return false;
 }
 
+/* Prints what the program's kernels have printed, where the program itself prints. */
+static void print_output(struct sl_session *session)
+{
+	size_t length;
+	do {
+		struct sl_slot *slot = sl_slot_take(session);
+		length = 0;
+		if (sl_wait(session, slot, sl_send_output(session, slot)) == CL_SUCCESS) {
+			const uint8_t *text = sl_reply(session, slot, &length);
+			for (size_t at = 0; text && at < length;) {
+				ssize_t n = write(STDOUT_FILENO, text + at, length - at);
+				if (n <= 0)
+					break;
+				at += (size_t)n;
+			}
+		}
+		sl_slot_give(session, slot);
+	} while (length == SL_SLOT_PAYLOAD);
+}
+
 /* Waits for the answer to a frame that was sent with slot; sent is what the sending returned. */
 cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 {
@@ -280,6 +300,9 @@ cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 	}
 	if (atomic_load_explicit(&session->pending_count, memory_order_relaxed))
 		sl_collect(session);
+	_Atomic uint32_t *output = word32(session, SL_WORD_OUTPUT);
+	if (atomic_load_explicit(output, memory_order_relaxed) && atomic_exchange(output, 0))
+		print_output(session);
 	return slot->status;
 }
 

@@ -669,6 +669,8 @@ var Session = []Call{
 	{Number: 1007, Name: "leave", Form: Special, Wire: []Field{handle(Event, "gate")}},
 	// Settle marks the tickets of finished transfers.
 	{Number: 1008, Name: "settle", Form: Special, Wait: Finished, Wire: []Field{scalar("cl_uint", "ticket")}},
+	// Output answers with the next bytes that kernels have printed.
+	{Number: 1009, Name: "output", Form: Special, Wait: Accepted},
 }
 
 func scalar(typ, name string) Field       { return Field{Kind: Scalar, Type: typ, Name: name} }

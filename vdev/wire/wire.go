@@ -65,6 +65,7 @@ const (
 	WordAsleep       = 320 // u32: 1 while the consumer sleeps or is about to
 	WordSpace        = 384 // u32, a futex: the worker adds one when it has made room
 	WordSpaceWaiters = 388 // u32: 1 while the shim waits for room
+	WordOutput       = 448 // u32: 1 when kernels have printed something that the shim has not asked for
 	WordsSize        = 4096
 )
 

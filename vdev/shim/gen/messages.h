@@ -810,4 +810,14 @@ static inline cl_int sl_send_settle(struct sl_session *session, struct sl_slot *
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_output(struct sl_session *session, struct sl_slot *slot)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	sl_end(session, frame, p, SL_CALL_output, slot);
+	return CL_SUCCESS;
+}
+
 #endif

@@ -2,7 +2,7 @@
 #ifndef SL_WIRE_H
 #define SL_WIRE_H
 
-#define SL_PROTOCOL_HASH 0x202d199fc159ffeaULL
+#define SL_PROTOCOL_HASH 0x16889373c4cccbf3ULL
 #define SL_API_VERSION 300U
 
 #define SL_MAGIC 13868429154274387ULL
@@ -10,6 +10,7 @@
 #define SL_WORD_TAIL 128ULL
 #define SL_WORD_DOORBELL 256ULL
 #define SL_WORD_ASLEEP 320ULL
+#define SL_WORD_OUTPUT 448ULL
 #define SL_WORD_SPACE 384ULL
 #define SL_WORD_SPACE_WAITERS 388ULL
 #define SL_SLOT_COUNT 64ULL
@@ -114,6 +115,7 @@ enum sl_call {
 	SL_CALL_access = 1006,
 	SL_CALL_leave = 1007,
 	SL_CALL_settle = 1008,
+	SL_CALL_output = 1009,
 };
 
 #endif
