@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"time"
 
 	"google.golang.org/grpc"
@@ -70,6 +71,11 @@ func New(config Config) *Server {
 			grpc.MaxRecvMsgSize(MaxMessageBytes),
 			grpc.MaxHeaderListSize(MaxHeaderBytes),
 			grpc.MaxConcurrentStreams(MaxStreams),
+			// Fixed windows: to find out the best ones, grpc-go sends a ping per message.
+			grpc.InitialWindowSize(windowBytes),
+			grpc.InitialConnWindowSize(connectionWindowBytes),
+			// Calls run on goroutines that have grown their stacks already.
+			grpc.NumStreamWorkers(uint32(streamWorkersPerCPU*runtime.GOMAXPROCS(0))),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval, PermitWithoutStream: true}),
 			grpc.WaitForHandlers(true),
 		),

@@ -26,3 +26,12 @@ const (
 
 // minPingInterval is the least time between a connection's keep-alive pings.
 const minPingInterval = 10 * time.Second
+
+// What a client may send ahead of what is read: on one stream, and on a connection with all its streams.
+const (
+	windowBytes           = 1 << 20
+	connectionWindowBytes = 4 << 20
+)
+
+// streamWorkersPerCPU is how many goroutines per CPU stand ready for calls; more calls than that get new ones.
+const streamWorkersPerCPU = 16

@@ -1,5 +1,11 @@
 package runner
 
+import "time"
+
+// lull is how long it takes until lower numbers are told: with requests that follow each other, an Instance falls idle
+// for moments that mean nothing, and telling of each costs as much as a request.
+const lull = 50 * time.Millisecond
+
 // failure is an endpoint that Demand has not been told of yet.
 type failure struct {
 	instance string
@@ -17,8 +23,10 @@ func (l *lane) tellAndUnlock() {
 		if !changed && failed == nil {
 			break
 		}
-		l.told.queued, l.told.inFlight = queued, inFlight
 		l.telling = true
+		if changed {
+			l.told.queued, l.told.inFlight = queued, inFlight
+		}
 		l.mu.Unlock()
 		for _, f := range failed {
 			l.runner.demand.EndpointFailed(l.key, f.instance, f.err)
@@ -32,9 +40,24 @@ func (l *lane) tellAndUnlock() {
 	l.mu.Unlock()
 }
 
-// matters says whether numbers differ from those told so that scaling may change: at zero, when they grow, and when
-// the queue has halved.
+// matters says whether numbers differ from those told and are to be told now: at once when one grows, else when the
+// lull is over, which it begins.
 func (l *lane) matters(queued, inFlight int) bool {
-	return (queued == 0) != (l.told.queued == 0) || (inFlight == 0) != (l.told.inFlight == 0) ||
-		queued > l.told.queued || inFlight > l.told.inFlight || queued < l.told.queued/2
+	lulled := l.lulled
+	l.lulled = false
+	switch {
+	case queued == l.told.queued && inFlight == l.told.inFlight:
+		return false
+	case queued > l.told.queued || inFlight > l.told.inFlight || lulled || l.closed != nil:
+		return true
+	case !l.lulling:
+		l.lulling = true
+		l.lull.Reset(lull)
+	}
+	return false
+}
+
+// endLull runs when the lull is over.
+func (l *lane) endLull() {
+	l.update(nil, func() { l.lulling, l.lulled = false, true })
 }

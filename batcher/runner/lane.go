@@ -38,6 +38,9 @@ type lane struct {
 	told    struct{ queued, inFlight int }
 	telling bool
 	failed  []failure
+	// lull runs while lulling; lulled says that it is over and lower numbers may be told.
+	lull            *time.Timer
+	lulling, lulled bool
 }
 
 func newLane(r *Runner, key Key, route Route, policy batcher.Policy) *lane {
@@ -47,6 +50,8 @@ func newLane(r *Runner, key Key, route Route, policy batcher.Policy) *lane {
 	}
 	l.timer = time.AfterFunc(time.Hour, func() { l.update(nil, func() {}) })
 	l.timer.Stop()
+	l.lull = time.AfterFunc(time.Hour, l.endLull)
+	l.lull.Stop()
 	return l
 }
 

@@ -70,8 +70,8 @@ type Endpoint struct {
 
 // Demand is told what the scaling of functions depends on. Its methods must not block; they may call the Runner.
 type Demand interface {
-	// Demand reports how many requests wait and how many run. It is called when one of them or their sum becomes or
-	// leaves zero and when one grows; the last call always has the last numbers that matter.
+	// Demand reports how many requests wait and how many run: at once when one of them grows, a moment later when they
+	// fall. The last call always has the last numbers.
 	Demand(key Key, queued, inFlight int)
 	// EndpointFailed reports an endpoint that did not answer any more. It is off the route already.
 	EndpointFailed(key Key, instance string, err error)
