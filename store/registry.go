@@ -1,6 +1,6 @@
 // Package store holds the nouns that outlive a crash (Tenant, Function, Version, APIKey), the format of
-// function.yaml, and the Registry that keeps them. Implementations are packages below this one and pass
-// storetest.
+// function.yaml, and the interfaces to what keeps them: Registry for the nouns, Queue for messages, Counters for
+// usage. Engines are packages below this one; each implements all three and passes storetest.
 package store
 
 import (
@@ -22,8 +22,11 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: the record has another revision than the caller expects.
 	ErrConflict = errors.New("conflict")
-	// ErrClosed: the registry has been closed.
-	ErrClosed = errors.New("registry is closed")
+	// ErrClosed: the store has been closed.
+	ErrClosed = errors.New("store is closed")
+	// ErrUnavailable: the store could not be reached, or could not keep what it was given, for as long as an engine
+	// tries. A write that ends so may have taken effect or may yet; one that ends otherwise has not.
+	ErrUnavailable = errors.New("store is unavailable")
 )
 
 // Kind is a class of records, such as KindFunction: 1 to 63 of a-z, 0-9 and '_'.
@@ -45,7 +48,8 @@ type Change struct {
 }
 
 // Registry keeps records by kind and name. A call that returned nil has reached stable storage. All methods
-// are safe for concurrent use. A kind, name or value out of its limits gives ErrInvalid.
+// are safe for concurrent use. A kind, name or value out of its limits gives ErrInvalid; an engine that is out of
+// reach gives ErrUnavailable.
 type Registry interface {
 	// Get gives one record, or ErrNotFound.
 	Get(ctx context.Context, kind Kind, name string) (Record, error)
@@ -62,7 +66,8 @@ type Registry interface {
 
 	// Watch sends the kind's records as they are now, then every later change, in order of revision. A reader
 	// that falls behind gets the last change of a record and not those between, so that the memory held for
-	// it is bounded by the number of records. The channel ends with ctx or with the registry.
+	// it is bounded by the number of records. The channel ends with ctx or with the registry; while the engine is
+	// out of reach it waits, and loses nothing.
 	Watch(ctx context.Context, kind Kind) (<-chan Change, error)
 
 	// Close ends all watches; later calls give ErrClosed.

@@ -1,85 +1,24 @@
-// Package bolt keeps a store.Registry in one file by bbolt: a daemon's own store, for one process at a time.
-//
-// Each kind is a bucket; a value is the record's revision (8 bytes, big endian) and its JSON. Revisions come
-// from the sequence of a bucket of their own, whose write is part of each transaction.
 package bolt
 
 import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"sluice/store"
 )
 
-const (
-	fileMode        = 0o600
-	lockTimeout     = 5 * time.Second
-	revisionBytes   = 8
-	revisionsBucket = "!revisions" // no kind has a "!"
-)
-
-// Registry is a store.Registry in a file.
-type Registry struct {
-	db *bbolt.DB
-
-	// Taken around each write and the telling of its watchers, so that they see changes in order of revision.
-	mutex    sync.Mutex
-	closed   bool
-	watchers map[*watcher]struct{}
-	running  sync.WaitGroup
-}
-
-var _ store.Registry = (*Registry)(nil)
-
-// Open opens the file, or makes it, with a tenant named store.DefaultTenant. It fails if another process has
-// it open for more than 5 seconds.
-func Open(path string) (*Registry, error) {
-	db, err := bbolt.Open(path, fileMode, &bbolt.Options{Timeout: lockTimeout})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open store %s: another process has it open", path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", path, err)
-	}
-	if err := db.Update(initialize); err != nil {
-		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
-	}
-	return &Registry{db: db, watchers: make(map[*watcher]struct{})}, nil
-}
-
-// initialize makes a fresh file's buckets and its default tenant; it leaves any other file alone.
-func initialize(tx *bbolt.Tx) error {
-	if tx.Bucket([]byte(revisionsBucket)) != nil {
-		return nil
-	}
-	if _, err := tx.CreateBucket([]byte(revisionsBucket)); err != nil {
-		return err
-	}
-	tenant := store.Tenant{Name: store.DefaultTenant, CreatedAt: time.Now().UTC()}
-	value, err := json.Marshal(tenant)
-	if err != nil {
-		return err
-	}
-	_, err = put(tx, tenant.RecordKind(), tenant.RecordName(), value, 0)
-	return err
-}
-
 // Get implements store.Registry.
-func (r *Registry) Get(ctx context.Context, kind store.Kind, name string) (store.Record, error) {
+func (s *Store) Get(ctx context.Context, kind store.Kind, name string) (store.Record, error) {
 	if err := errors.Join(ctx.Err(), store.CheckRecord(kind, name)); err != nil {
 		return store.Record{}, err
 	}
 	var record store.Record
-	err := r.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		value, err := existing(tx, kind, name)
 		record = decode(kind, name, value)
 		return err
@@ -88,12 +27,12 @@ func (r *Registry) Get(ctx context.Context, kind store.Kind, name string) (store
 }
 
 // List implements store.Registry.
-func (r *Registry) List(ctx context.Context, kind store.Kind, prefix string) ([]store.Record, error) {
+func (s *Store) List(ctx context.Context, kind store.Kind, prefix string) ([]store.Record, error) {
 	if err := errors.Join(ctx.Err(), store.CheckKind(kind)); err != nil {
 		return nil, err
 	}
 	var records []store.Record
-	err := r.db.View(func(tx *bbolt.Tx) error {
+	err := s.db.View(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket([]byte(kind))
 		if bucket == nil {
 			return nil
@@ -108,33 +47,33 @@ func (r *Registry) List(ctx context.Context, kind store.Kind, prefix string) ([]
 }
 
 // Put implements store.Registry.
-func (r *Registry) Put(ctx context.Context, kind store.Kind, name string, value []byte, revision uint64) (uint64, error) {
+func (s *Store) Put(ctx context.Context, kind store.Kind, name string, value []byte, revision uint64) (uint64, error) {
 	if err := errors.Join(ctx.Err(), store.CheckRecord(kind, name), store.CheckValue(value)); err != nil {
 		return 0, err
 	}
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	var written uint64
-	err := r.db.Update(func(tx *bbolt.Tx) (err error) {
+	err := s.db.Update(func(tx *bbolt.Tx) (err error) {
 		written, err = put(tx, kind, name, value, revision)
 		return err
 	})
 	if err != nil {
 		return 0, translate(err)
 	}
-	r.tell(store.Change{Record: store.Record{Kind: kind, Name: name, Revision: written, Value: bytes.Clone(value)}})
+	s.tell(store.Change{Record: store.Record{Kind: kind, Name: name, Revision: written, Value: bytes.Clone(value)}})
 	return written, nil
 }
 
 // Delete implements store.Registry.
-func (r *Registry) Delete(ctx context.Context, kind store.Kind, name string, revision uint64) error {
+func (s *Store) Delete(ctx context.Context, kind store.Kind, name string, revision uint64) error {
 	if err := errors.Join(ctx.Err(), store.CheckRecord(kind, name)); err != nil {
 		return err
 	}
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	var written uint64
-	err := r.db.Update(func(tx *bbolt.Tx) error {
+	err := s.db.Update(func(tx *bbolt.Tx) error {
 		value, err := existing(tx, kind, name)
 		if err != nil {
 			return err
@@ -150,22 +89,7 @@ func (r *Registry) Delete(ctx context.Context, kind store.Kind, name string, rev
 	if err != nil {
 		return translate(err)
 	}
-	r.tell(store.Change{Record: store.Record{Kind: kind, Name: name, Revision: written}, Deleted: true})
-	return nil
-}
-
-// Close implements store.Registry.
-func (r *Registry) Close() error {
-	r.mutex.Lock()
-	r.closed = true
-	for watcher := range r.watchers {
-		watcher.cancel()
-	}
-	r.mutex.Unlock()
-	r.running.Wait()
-	if err := r.db.Close(); err != nil {
-		return fmt.Errorf("close store: %w", err)
-	}
+	s.tell(store.Change{Record: store.Record{Kind: kind, Name: name, Revision: written}, Deleted: true})
 	return nil
 }
 
@@ -216,11 +140,4 @@ func decode(kind store.Kind, name string, value []byte) store.Record {
 		Revision: binary.BigEndian.Uint64(value),
 		Value:    bytes.Clone(value[revisionBytes:]),
 	}
-}
-
-func translate(err error) error {
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return store.ErrClosed
-	}
-	return err
 }

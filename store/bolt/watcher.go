@@ -16,7 +16,7 @@ type watcher struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // holds one token while pending is not empty
 
-	// Guarded by the registry's mutex.
+	// Guarded by the store's mutex.
 	pending map[string]store.Change
 	order   []pendingName // by revision; names told again leave their old place behind
 }
@@ -27,16 +27,16 @@ type pendingName struct {
 }
 
 // Watch implements store.Registry.
-func (r *Registry) Watch(ctx context.Context, kind store.Kind) (<-chan store.Change, error) {
+func (s *Store) Watch(ctx context.Context, kind store.Kind) (<-chan store.Change, error) {
 	if err := errors.Join(ctx.Err(), store.CheckKind(kind)); err != nil {
 		return nil, err
 	}
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.closed {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.closed {
 		return nil, store.ErrClosed
 	}
-	records, err := r.List(ctx, kind, "")
+	records, err := s.List(ctx, kind, "")
 	if err != nil {
 		return nil, err
 	}
@@ -46,22 +46,22 @@ func (r *Registry) Watch(ctx context.Context, kind store.Kind) (<-chan store.Cha
 	for _, record := range records {
 		w.add(store.Change{Record: record})
 	}
-	r.watchers[w] = struct{}{}
+	s.watchers[w] = struct{}{}
 	changes := make(chan store.Change)
-	r.running.Go(func() {
+	s.running.Go(func() {
 		defer close(changes)
-		r.serve(ctx, w, changes)
+		s.serve(ctx, w, changes)
 	})
 	return changes, nil
 }
 
 // serve sends what is pending until ctx ends.
-func (r *Registry) serve(ctx context.Context, w *watcher, changes chan<- store.Change) {
+func (s *Store) serve(ctx context.Context, w *watcher, changes chan<- store.Change) {
 	defer func() {
 		w.cancel()
-		r.mutex.Lock()
-		delete(r.watchers, w)
-		r.mutex.Unlock()
+		s.mutex.Lock()
+		delete(s.watchers, w)
+		s.mutex.Unlock()
 	}()
 	for {
 		select {
@@ -70,9 +70,9 @@ func (r *Registry) serve(ctx context.Context, w *watcher, changes chan<- store.C
 		case <-w.wake:
 		}
 		for {
-			r.mutex.Lock()
+			s.mutex.Lock()
 			change, ok := w.take()
-			r.mutex.Unlock()
+			s.mutex.Unlock()
 			if !ok {
 				break
 			}
@@ -85,9 +85,9 @@ func (r *Registry) serve(ctx context.Context, w *watcher, changes chan<- store.C
 	}
 }
 
-// tell gives a change to those who watch its kind. The registry's mutex is held.
-func (r *Registry) tell(change store.Change) {
-	for w := range r.watchers {
+// tell gives a change to those who watch its kind. The store's mutex is held.
+func (s *Store) tell(change store.Change) {
+	for w := range s.watchers {
 		if w.kind == change.Kind {
 			w.add(change)
 		}

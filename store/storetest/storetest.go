@@ -1,4 +1,4 @@
-// Package storetest is the conformance suite of store.Registry.
+// Package storetest holds the conformance suites of store.Registry, store.Queue and store.Counters.
 package storetest
 
 import (
@@ -12,15 +12,30 @@ import (
 	"sluice/store"
 )
 
-// Factory opens the registry whose durable state lies under folder; an empty folder stands for a fresh one.
-// The suite closes what it gets, and opens a folder again only after that.
-type Factory func(t *testing.T, folder string) store.Registry
+// Engine keeps everything, in one place.
+type Engine interface {
+	store.Registry
+	store.Queue
+	store.Counters
+}
+
+// Factory opens the engine whose durable state belongs to folder; an empty folder stands for a fresh one. A suite
+// closes what it gets, and opens a folder again only after that.
+type Factory func(t *testing.T, folder string) Engine
 
 const kind store.Kind = "thing"
 
-// Run checks that what the factory makes keeps to store.Registry.
-func Run(t *testing.T, factory Factory) {
-	for name, test := range map[string]func(*testing.T, Factory){
+type tests map[string]func(*testing.T, Factory)
+
+func (all tests) run(t *testing.T, factory Factory) {
+	for name, test := range all {
+		t.Run(name, func(t *testing.T) { test(t, factory) })
+	}
+}
+
+// RunRegistry checks that what the factory makes keeps to store.Registry.
+func RunRegistry(t *testing.T, factory Factory) {
+	tests{
 		"FreshStoreHasDefaultTenant": testFreshStore,
 		"PutGetDelete":               testPutGetDelete,
 		"PutComparesRevision":        testPutComparesRevision,
@@ -40,16 +55,14 @@ func Run(t *testing.T, factory Factory) {
 		"ConcurrentDeployments":      testConcurrentDeploy,
 		"RemoveFunction":             testRemove,
 		"Authenticate":               testAuthenticate,
-	} {
-		t.Run(name, func(t *testing.T) { test(t, factory) })
-	}
+	}.run(t, factory)
 }
 
-func open(t *testing.T, factory Factory) store.Registry {
+func open(t *testing.T, factory Factory) Engine {
 	t.Helper()
-	registry := factory(t, t.TempDir())
-	t.Cleanup(func() { _ = registry.Close() })
-	return registry
+	engine := factory(t, t.TempDir())
+	t.Cleanup(func() { _ = engine.Close() })
+	return engine
 }
 
 func put(t *testing.T, registry store.Registry, name, value string, revision uint64) uint64 {

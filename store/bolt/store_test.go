@@ -6,21 +6,22 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/store"
 	"sluice/store/bolt"
 	"sluice/store/storetest"
 )
 
-func TestRegistry(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, folder string) store.Registry {
-		t.Helper()
-		registry, err := bolt.Open(filepath.Join(folder, "store.bolt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return registry
-	})
+func open(t *testing.T, folder string) storetest.Engine {
+	t.Helper()
+	engine, err := bolt.Open(filepath.Join(folder, "store.bolt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engine
 }
+
+func TestRegistry(t *testing.T) { storetest.RunRegistry(t, open) }
+func TestQueue(t *testing.T)    { storetest.RunQueue(t, open) }
+func TestCounters(t *testing.T) { storetest.RunCounters(t, open) }
 
 func TestOpenRefusesAForeignFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.bolt")
