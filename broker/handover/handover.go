@@ -3,14 +3,16 @@
 //
 // # Start
 //
-// The daemon runs `sluice-worker -stage STAGE MODE`. Standard input is a gate: the worker does nothing before its end of
-// file, so that the daemon can put it into a cgroup first. Standard error is the worker's log file. In mode "serve",
-// descriptor ListenerFD is the control socket, listening; in mode "probe", standard output takes the inventory.
+// The daemon runs `sluice-worker -stage STAGE MODE`. Standard input is a gate: the worker does nothing before it has read
+// Gate there, so that the daemon can put it into a cgroup and record it first; at an end of file without it the daemon
+// has died, and the worker ends. Standard error is the worker's log file. In mode "serve", descriptor ListenerFD is the
+// control socket, listening; in mode "probe", standard output takes the inventory.
 //
 // # Control socket
 //
 // A SOCK_SEQPACKET unix socket; one message is one packet of JSON, at most MessageBytesMax bytes, with at most one
-// descriptor. The daemon connects; a later connection, by a restarted daemon, replaces an earlier one. In order:
+// descriptor. The daemon connects; when it is gone, the next daemon does. A worker may be of an older build than that one,
+// so messages only ever gain fields, and unknown fields are passed over. In order:
 //
 //	worker  Ready          the driver is loaded
 //	daemon  Assign         once in a worker's life
@@ -30,6 +32,9 @@ import (
 
 	"sluice/broker/device"
 )
+
+// Gate is what opens the gate.
+const Gate = "go"
 
 // ListenerFD is the worker's descriptor of its control socket.
 const ListenerFD = 3
@@ -77,6 +82,9 @@ type Message struct {
 type Ready struct {
 	Devices int   `json:"devices"` // how many the worker sees
 	LoadMs  int64 `json:"load_ms"` // how long the driver took to load
+
+	LeaseID      string `json:"lease_id,omitempty"` // of the Lease that an earlier daemon assigned
+	ProtocolHash uint64 `json:"protocol_hash"`      // wire.ProtocolHash of the worker's build: it serves shims of that one
 }
 
 // Assign gives the worker its Lease.
@@ -137,13 +145,12 @@ func encode(m Message) ([]byte, error) {
 	return packet, nil
 }
 
-// decode is strict: one JSON object, known fields only, exactly one of them.
+// decode takes one JSON object with exactly one kind of message.
 func decode(packet []byte) (Message, error) {
 	if len(packet) > MessageBytesMax {
 		return Message{}, fmt.Errorf("%w: %d bytes, at most %d", ErrMessage, len(packet), MessageBytesMax)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(packet))
-	decoder.DisallowUnknownFields()
 	var m Message
 	if err := decoder.Decode(&m); err != nil {
 		return Message{}, fmt.Errorf("%w: %w", ErrMessage, err)

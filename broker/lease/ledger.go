@@ -66,7 +66,7 @@ func (l *Ledger) Available(deviceID string) (memoryBytes uint64, computeMilli in
 		return 0, 0
 	}
 	u := l.used[deviceID]
-	return d.MemoryBytes - u.memoryBytes, device.ComputeWhole - u.computeMilli
+	return d.MemoryBytes - min(u.memoryBytes, d.MemoryBytes), max(device.ComputeWhole-u.computeMilli, 0)
 }
 
 // Grant makes a Lease under a new id and token, taking every Slice of the request or none. A Slice that names no device
@@ -99,6 +99,32 @@ func (l *Ledger) Grant(now time.Time, id, token string, r Request) (Lease, error
 		GrantedAt: now, ExpiresAt: now.Add(r.Duration),
 	}}
 	l.entries[id] = e
+	return e.lease.clone(), nil
+}
+
+// Adopt enters a Lease that an earlier Ledger granted, at the time now. It lives for duration from now on or until its
+// own expiry, whichever is later: while nobody could renew it, its time did not count. What was promised stays promised,
+// also where the pool has become too small for it. Errors wrap ErrInvalid or ErrExists.
+func (l *Ledger) Adopt(now time.Time, granted Lease, duration time.Duration) (Lease, error) {
+	r := Request{Tenant: granted.Tenant, Holder: granted.Holder, Slices: granted.Slices, Duration: duration}
+	if err := r.Validate(); err != nil {
+		return Lease{}, err
+	}
+	if granted.ID == "" || granted.Token == "" {
+		return Lease{}, fmt.Errorf("%w: a lease needs an id and a token", ErrInvalid)
+	}
+	if _, taken := l.entries[granted.ID]; taken {
+		return Lease{}, fmt.Errorf("%w: %s", ErrExists, granted.ID)
+	}
+	for _, s := range granted.Slices {
+		u := l.used[s.DeviceID]
+		l.used[s.DeviceID] = usage{u.memoryBytes + s.MemoryBytes, u.computeMilli + s.ComputeMilli}
+	}
+	if until := now.Add(duration); until.After(granted.ExpiresAt) {
+		granted.ExpiresAt = until
+	}
+	e := &entry{lease: granted.clone()}
+	l.entries[granted.ID] = e
 	return e.lease.clone(), nil
 }
 

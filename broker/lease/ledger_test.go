@@ -45,6 +45,14 @@ func command(t *testing.T, d *datadriven.TestData, l **Ledger, now *time.Time) s
 			Slices: parseSlices(t, d), Duration: seconds(),
 		})
 		return result(granted, err)
+	case "adopt": // granted-at and expires-at by an earlier ledger; s is the duration
+		adopted, err := (*l).Adopt(*now, Lease{
+			ID: stringArg(t, d, "id", ""), Token: stringArg(t, d, "token", "t-"+stringArg(t, d, "id", "")),
+			Tenant: stringArg(t, d, "tenant", "default"), Holder: stringArg(t, d, "holder", "h"), Slices: parseSlices(t, d),
+			GrantedAt: epoch.Add(time.Duration(intArg(t, d, "granted-at", 0)) * time.Second),
+			ExpiresAt: epoch.Add(time.Duration(intArg(t, d, "expires-at", 0)) * time.Second),
+		}, seconds())
+		return result(adopted, err)
 	case "renew":
 		renewed, err := (*l).Renew(*now, stringArg(t, d, "id", ""), seconds())
 		return result(renewed, err)

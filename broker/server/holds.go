@@ -35,6 +35,7 @@ type hold struct {
 	freed  chan struct{} // closed when its Slices are back in the pool
 
 	// Under Server.mutex:
+	duration time.Duration   // of the last renewal
 	ending lease.EventKind // why we ended it; empty while it lives, or when its worker died by itself
 	stats  handover.Stats  // the last that the worker told
 }
@@ -67,7 +68,7 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 
 	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
 	defer cancel()
-	worker, err := s.assign(ctx, granted, d)
+	worker, err := s.assign(ctx, granted, d, r.Duration)
 	if err != nil {
 		s.abandon(id)
 		return lease.Lease{}, fmt.Errorf("%w: %w", errNotServed, err)
@@ -86,7 +87,11 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 }
 
 // assign takes a warm worker and gives it the Lease.
-func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Device) (*supervisor.Process, error) {
+func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Device, duration time.Duration) (*supervisor.Process, error) {
+	kept, err := encodeRecord(granted, duration)
+	if err != nil {
+		return nil, err
+	}
 	worker, err := s.supervisor.Take(ctx)
 	if err != nil {
 		return nil, err
@@ -94,7 +99,7 @@ func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Devic
 	err = worker.Assign(ctx, handover.Assign{
 		LeaseID: granted.ID, Tenant: granted.Tenant, Holder: granted.Holder, MemoryBytes: granted.MemoryBytes(),
 		PlatformIndex: d.PlatformIndex, DeviceIndex: d.DeviceIndex,
-	})
+	}, kept)
 	if err != nil {
 		worker.Kill()
 		<-worker.Done()
@@ -114,17 +119,22 @@ func (s *Server) hold(id string, worker *supervisor.Process, duration time.Durat
 	if err != nil {
 		return lease.Lease{}, err
 	}
-	h := &hold{
-		lease: granted, worker: worker, freed: make(chan struct{}),
-		log: s.log.With("lease", id, "tenant", granted.Tenant, "holder", granted.Holder, "worker_pid", worker.PID),
-	}
-	s.held[id] = h
-	s.holds.Add(1)
-	go s.watch(h)
+	s.watchOver(granted, worker, duration)
 	s.counts.granted++
 	s.publish(lease.Event{Kind: lease.EventGranted, Lease: granted})
 	s.wakeExpire()
 	return granted, nil
+}
+
+// watchOver holds a Lease that is in the ledger; the caller has the mutex.
+func (s *Server) watchOver(granted lease.Lease, worker *supervisor.Process, duration time.Duration) {
+	h := &hold{
+		lease: granted, worker: worker, duration: duration, freed: make(chan struct{}),
+		log: s.log.With("lease", granted.ID, "tenant", granted.Tenant, "holder", granted.Holder, "worker_pid", worker.PID),
+	}
+	s.held[granted.ID] = h
+	s.holds.Add(1)
+	go s.watch(h)
 }
 
 // abandon returns the Slices of a Lease that never got a worker.
@@ -142,7 +152,11 @@ func (s *Server) abandon(id string) {
 // watch waits for the worker's end, whatever its cause, and frees the Lease's Slices.
 func (s *Server) watch(h *hold) {
 	defer s.holds.Done()
-	<-h.worker.Done()
+	select {
+	case <-h.worker.Done():
+	case <-s.left:
+		return
+	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	event := lease.Event{Kind: h.ending, Lease: h.lease}
@@ -176,6 +190,11 @@ func (s *Server) renew(id string, duration time.Duration) (lease.Lease, error) {
 	if err != nil {
 		return lease.Lease{}, err
 	}
+	if h := s.held[id]; h != nil && h.duration != duration {
+		if err := h.keep(renewed, duration); err != nil {
+			h.log.Warn("the lease's new duration would not outlive this daemon", "error", err)
+		}
+	}
 	s.publish(lease.Event{Kind: lease.EventRenewed, Lease: renewed})
 	s.wakeExpire()
 	return renewed, nil
@@ -202,11 +221,19 @@ func (s *Server) release(ctx context.Context, id string) error {
 	}
 }
 
-// ByToken finds the Lease that a shim's token opens.
-func (s *Server) ByToken(token string) (lease.Lease, error) {
+// ByToken finds the Lease that a shim's token opens, and the protocol that its worker speaks.
+func (s *Server) ByToken(token string) (held lease.Lease, protocolHash uint64, err error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return s.ledger.ByToken(time.Now(), token)
+	held, err = s.ledger.ByToken(time.Now(), token)
+	if err != nil {
+		return lease.Lease{}, 0, err
+	}
+	h := s.held[held.ID]
+	if h == nil { // Grant is still at it: nobody has been told the token
+		return lease.Lease{}, 0, fmt.Errorf("%w: %s", lease.ErrNotFound, held.ID)
+	}
+	return held, h.worker.Greeting().ProtocolHash, nil
 }
 
 // HandOver sends a shim's connection to the Lease's worker.

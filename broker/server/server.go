@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,8 +65,10 @@ type Server struct {
 	listener    *session.Listener
 	emptyReason string // why the pool has no devices
 
-	wake  chan struct{}  // the next expiry may have changed
-	holds sync.WaitGroup // one per hold
+	wake    chan struct{}  // the next expiry may have changed
+	holds   sync.WaitGroup // one per hold
+	leaving atomic.Bool
+	left    chan struct{} // closed when what runs is the next daemon's
 
 	mutex       sync.Mutex
 	ledger      *lease.Ledger
@@ -75,14 +78,14 @@ type Server struct {
 	counts      counts
 }
 
-// New clears up behind an earlier daemon, and takes the inventory. Drivers that crash or hang leave an empty pool, whose
+// New takes the inventory and adopts the Leases of an earlier daemon. Drivers that crash or hang leave an empty pool, whose
 // reason Devices tells.
 func New(ctx context.Context, config Config) (*Server, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		config: config, log: config.Log, wake: make(chan struct{}, 1),
+		config: config, log: config.Log, wake: make(chan struct{}, 1), left: make(chan struct{}),
 		held: map[string]*hold{}, subscribers: map[*Subscription]struct{}{},
 	}
 	var err error
@@ -101,6 +104,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
+	s.adoptAll()
 	return s, nil
 }
 
@@ -135,7 +139,7 @@ func hostMemoryBytes() uint64 {
 	return info.Totalram * uint64(info.Unit)
 }
 
-// Run keeps workers warm, accepts shims and ends Leases until ctx ends; then it ends every worker.
+// Run keeps workers warm, accepts shims and ends Leases until ctx ends; then it ends every worker, but for Leave.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.listener.Run(ctx) })
@@ -149,6 +153,9 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.supervisor.Run(ctx) })
 	err := group.Wait()
+	if s.leaving.Load() {
+		close(s.left)
+	}
 	s.holds.Wait()
 	s.closeSubscriptions()
 	if errors.Is(err, context.Canceled) {

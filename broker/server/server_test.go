@@ -64,6 +64,12 @@ func start(t *testing.T, change func(*server.Config)) broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(state) })
+	return startIn(t, state, change)
+}
+
+// startIn runs a broker over what an earlier one left in its state folder.
+func startIn(t *testing.T, state string, change func(*server.Config)) broker {
+	t.Helper()
 	config := server.Config{StateFolder: state, WorkerPath: workerPath, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	if change != nil {
 		change(&config)
@@ -76,14 +82,18 @@ func start(t *testing.T, change func(*server.Config)) broker {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 
-	listener, err := net.Listen("unix", filepath.Join(state, "sluice.sock"))
+	socket := filepath.Join(state, "sluice.sock")
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	api := grpc.NewServer()
 	s.Register(api)
 	go api.Serve(listener)
-	c, err := client.Open(filepath.Join(state, "sluice.sock"))
+	c, err := client.Open(socket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ const acceptPause = 100 * time.Millisecond
 // Refusals for a person, in the program's output.
 const (
 	refusalMagic    = "this socket speaks Sluice's device protocol, and your program does not: is SLUICE_SOCKET set for another program?"
-	refusalProtocol = "this program's Sluice library is of another build than the daemon (protocol %016x, the daemon has %016x): start the program again, so that it gets the daemon's library"
+	refusalProtocol = "this program's Sluice library is of another build than the lease's worker (protocol %016x, the worker has %016x): start the program again, with a new lease"
 	refusalToken    = "no lease has this token: it expired, was released, or its worker died; ask for a new lease (SLUICE_TOKEN)"
 	refusalWorker   = "the lease's worker cannot take this session: %v"
 	refusalHello    = "malformed greeting: %v"
@@ -50,8 +50,9 @@ type Greeting struct {
 
 // Leases is what a Listener needs to know of the broker.
 type Leases interface {
-	// ByToken finds the living Lease that a token opens. The error wraps lease.ErrNotFound.
-	ByToken(token string) (lease.Lease, error)
+	// ByToken finds the living Lease that a token opens, and which shims its worker serves: those built with the same
+	// wire.ProtocolHash. A worker can be older than the daemon. The error wraps lease.ErrNotFound.
+	ByToken(token string) (held lease.Lease, protocolHash uint64, err error)
 	// HandOver sends a connection to the Lease's worker.
 	HandOver(leaseID string, g Greeting) error
 }
@@ -165,13 +166,13 @@ func (l *Listener) greet(conn *net.UnixConn) {
 		return
 	}
 	log = log.With("shim_pid", hello.PID)
-	if hello.ProtocolHash != wire.ProtocolHash {
-		l.refuse(conn, log, fmt.Sprintf(refusalProtocol, hello.ProtocolHash, uint64(wire.ProtocolHash)))
-		return
-	}
-	held, err := l.leases.ByToken(hello.Token)
+	held, protocolHash, err := l.leases.ByToken(hello.Token)
 	if err != nil {
 		l.refuse(conn, log, refusalToken)
+		return
+	}
+	if hello.ProtocolHash != protocolHash {
+		l.refuse(conn, log, fmt.Sprintf(refusalProtocol, hello.ProtocolHash, protocolHash))
 		return
 	}
 	id := held.ID + "." + strconv.FormatUint(l.lastID.Add(1), 10)

@@ -27,8 +27,9 @@ type leases struct {
 	control *handover.Conn
 }
 
-func (l *leases) ByToken(token string) (lease.Lease, error) {
-	return l.ledger.ByToken(time.Now(), token)
+func (l *leases) ByToken(token string) (lease.Lease, uint64, error) {
+	held, err := l.ledger.ByToken(time.Now(), token)
+	return held, wire.ProtocolHash, err
 }
 
 func (l *leases) HandOver(_ string, g session.Greeting) error {

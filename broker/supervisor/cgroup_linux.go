@@ -5,6 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/cgroups/v3/cgroup1"
@@ -52,42 +55,77 @@ func memoryHierarchy() ([]cgroup1.Subsystem, error) {
 	return wanted, nil
 }
 
+// unifiedHierarchy is the only key of cgroupPaths on a v2 host.
+const unifiedHierarchy = "unified"
+
+// cgroupPaths says where a group lies, by hierarchy. The next daemon may lie in another group, so they are recorded.
+type cgroupPaths map[string]string
+
+// newCgroupPaths says where this daemon's group of a name goes.
+func newCgroupPaths(name string) (cgroupPaths, error) {
+	if cgroups.Mode() == cgroups.Unified {
+		return cgroupPaths{unifiedHierarchy: name}, nil
+	}
+	paths, nested := cgroupPaths{}, cgroup1.NestedPath(name)
+	for _, hierarchy := range []cgroup1.Name{cgroup1.Memory, cgroup1.Pids} {
+		path, err := nested(hierarchy)
+		if err != nil {
+			return nil, fmt.Errorf("finding this process's %s cgroup: %w", hierarchy, err)
+		}
+		paths[string(hierarchy)] = path
+	}
+	return paths, nil
+}
+
+func (p cgroupPaths) of(hierarchy cgroup1.Name) (string, error) {
+	if path, known := p[string(hierarchy)]; known {
+		return path, nil
+	}
+	return "", cgroup1.ErrControllerNotActive
+}
+
 // newCgroup makes a group with a limit of memory in bytes.
-func newCgroup(name string, memoryBytes uint64) (*cgroup, error) {
+func newCgroup(paths cgroupPaths, memoryBytes uint64) (*cgroup, error) {
 	limit, tasks := int64(memoryBytes), int64(TasksMax)
 	if cgroups.Mode() == cgroups.Unified {
-		group, err := cgroup2.NewManager(unifiedMount, name, &cgroup2.Resources{
+		group, err := cgroup2.NewManager(unifiedMount, paths[unifiedHierarchy], &cgroup2.Resources{
 			Memory: &cgroup2.Memory{Max: &limit}, Pids: &cgroup2.Pids{Max: tasks},
 		})
 		if err != nil {
-			return nil, fmt.Errorf("making cgroup %s: %w", name, err)
+			return nil, fmt.Errorf("making cgroup %v: %w", paths, err)
 		}
 		return &cgroup{v2: group}, nil
 	}
-	group, err := cgroup1.New(cgroup1.NestedPath(name), &specs.LinuxResources{
+	group, err := cgroup1.New(paths.of, &specs.LinuxResources{
 		Memory: &specs.LinuxMemory{Limit: &limit}, Pids: &specs.LinuxPids{Limit: &tasks},
 	}, cgroup1.WithHierarchy(memoryHierarchy))
 	if err != nil {
-		return nil, fmt.Errorf("making cgroup %s: %w", name, err)
+		return nil, fmt.Errorf("making cgroup %v: %w", paths, err)
 	}
 	return &cgroup{v1: group}, nil
 }
 
 // loadCgroup finds the group of an earlier daemon's worker; nil when there is none.
-func loadCgroup(name string) (*cgroup, error) {
+func loadCgroup(paths cgroupPaths) (*cgroup, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
 	if cgroups.Mode() == cgroups.Unified {
-		group, err := cgroup2.Load(name)
+		if _, err := os.Stat(filepath.Join(unifiedMount, paths[unifiedHierarchy])); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		group, err := cgroup2.Load(paths[unifiedHierarchy])
 		if err != nil {
-			return nil, fmt.Errorf("loading cgroup %s: %w", name, err)
+			return nil, fmt.Errorf("loading cgroup %v: %w", paths, err)
 		}
 		return &cgroup{v2: group}, nil
 	}
-	group, err := cgroup1.Load(cgroup1.NestedPath(name), cgroup1.WithHierarchy(memoryHierarchy))
+	group, err := cgroup1.Load(paths.of, cgroup1.WithHierarchy(memoryHierarchy))
 	if errors.Is(err, cgroup1.ErrCgroupDeleted) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("loading cgroup %s: %w", name, err)
+		return nil, fmt.Errorf("loading cgroup %v: %w", paths, err)
 	}
 	return &cgroup{v1: group}, nil
 }

@@ -59,7 +59,7 @@ func (s *Supervisor) probe(ctx context.Context) (handover.Inventory, error) {
 		<-p.Done()
 		return handover.Inventory{}, fmt.Errorf("%w: no answer in %s, the driver hangs: %w", ErrProbe, s.config.ProbeTimeout, ctx.Err())
 	}
-	if !p.command.ProcessState.Success() {
+	if !p.success {
 		return handover.Inventory{}, fmt.Errorf("%w: the probe ended: %s", ErrProbe, p.Reason())
 	}
 	inventory, err := readInventory(file)

@@ -26,6 +26,9 @@ const (
 	idBytes      = 4           // of a worker's name
 )
 
+// socketName is of the control socket in the worker's folder.
+const socketName = "control.sock"
+
 // Process is one worker process.
 type Process struct {
 	ID  string
@@ -34,10 +37,12 @@ type Process struct {
 	folder    string
 	startedAt time.Time
 	log       *slog.Logger
-	command   *exec.Cmd
+	body      body
 	group     *cgroup        // nil on a host without
 	conn      *handover.Conn // nil for a probe
+	greeting  handover.Ready // set before the worker is given to anyone
 	inventory *os.File       // where a probe writes
+	record    []byte         // of an adopted worker
 
 	ready    chan handover.Ready
 	assigned chan handover.Assigned
@@ -45,9 +50,20 @@ type Process struct {
 	asking sync.Mutex // held while Stats waits for its answer
 	stats  chan handover.Stats
 
-	killed atomic.Bool // by us
-	done   chan struct{}
-	reason string // set before done is closed
+	recorded atomic.Bool // a Lease: the next daemon could adopt it
+	left     atomic.Bool // to the next daemon
+	killed   atomic.Bool // by us
+	done     chan struct{}
+	reason   string // set, as success is, before done is closed
+	success  bool
+}
+
+func newProcess(id, folder string, log *slog.Logger) *Process {
+	return &Process{
+		ID: id, folder: folder, startedAt: time.Now(), log: log.With("worker", id),
+		ready: make(chan handover.Ready, 1), assigned: make(chan handover.Assigned, 1), stats: make(chan handover.Stats, 1),
+		done: make(chan struct{}),
+	}
 }
 
 // start starts sluice-worker in a mode, and watches it. A probe writes to inventory.
@@ -57,11 +73,8 @@ func (s *Supervisor) start(mode string, inventory *os.File) (*Process, error) {
 		return nil, fmt.Errorf("naming a worker: %w", err)
 	}
 	id := hex.EncodeToString(random)
-	p := &Process{
-		ID: id, folder: filepath.Join(s.config.Folder, id), startedAt: time.Now(), log: s.config.Log.With("worker", id),
-		ready: make(chan handover.Ready, 1), assigned: make(chan handover.Assigned, 1), stats: make(chan handover.Stats, 1),
-		done: make(chan struct{}), inventory: inventory,
-	}
+	p := newProcess(id, filepath.Join(s.config.Folder, id), s.config.Log)
+	p.inventory = inventory
 	if err := os.MkdirAll(filepath.Join(p.folder, "scratch"), 0o700); err != nil {
 		return nil, fmt.Errorf("making worker %s's folder: %w", id, err)
 	}
@@ -69,14 +82,19 @@ func (s *Supervisor) start(mode string, inventory *os.File) (*Process, error) {
 		p.clear()
 		return nil, fmt.Errorf("starting worker %s: %w", id, err)
 	}
-	s.mutex.Lock()
-	s.processes[id] = p
-	s.mutex.Unlock()
-	go s.wait(p)
+	s.add(p)
 	if p.conn != nil {
 		go p.receive()
 	}
 	return p, nil
+}
+
+// add begins to watch a process that runs.
+func (s *Supervisor) add(p *Process) {
+	s.mutex.Lock()
+	s.processes[p.ID] = p
+	s.mutex.Unlock()
+	go s.wait(p)
 }
 
 // launch starts the process behind its gate, puts it where it belongs, and opens the gate.
@@ -112,20 +130,23 @@ func (s *Supervisor) launch(p *Process, mode string) error {
 		p.disconnect()
 		return err
 	}
-	p.command, p.PID = command, command.Process.Pid
+	p.body, p.PID = child{command}, command.Process.Pid
 	p.log = p.log.With("worker_pid", p.PID)
-	if err := s.settle(p); err != nil {
-		p.disconnect()
-		err = errors.Join(err, command.Process.Kill())
-		_ = command.Wait() // reaps; that it was killed is known
-		return err
+	err = s.settle(p)
+	if err == nil {
+		_, err = opener.WriteString(handover.Gate)
 	}
-	return nil // closing opener opens the gate
+	if err != nil {
+		p.disconnect()
+		err = errors.Join(err, p.body.kill())
+		p.body.wait()
+	}
+	return err
 }
 
 // connect makes the control socket and the daemon's connection to it. The worker gets the listener.
 func (s *Supervisor) connect(p *Process) (*os.File, error) {
-	path := filepath.Join(p.folder, "control.sock")
+	path := filepath.Join(p.folder, socketName)
 	listener, err := handover.Listen(path)
 	if err != nil {
 		return nil, err
@@ -148,22 +169,34 @@ func (p *Process) disconnect() {
 	}
 }
 
-// settle limits the process and records it for the next daemon.
+// settle records the process for the next daemon, and limits it.
 func (s *Supervisor) settle(p *Process) error {
-	if err := recordProcess(p.folder, p.PID); err != nil {
+	if err := p.recordProcess(); err != nil {
 		return err
 	}
-	group, err := newCgroup(cgroupName(s.config.Folder, p.ID), OverheadBytes)
-	if err == nil {
-		if err = group.add(p.PID); err != nil {
-			err = errors.Join(err, group.remove())
-		}
-	}
-	if err != nil {
+	if err := s.limit(p); err != nil {
 		s.noCgroup.Do(func() {
 			s.config.Log.Warn("this host lets no cgroup hold a worker's memory: only the worker's own counting does", "error", err)
 		})
-		return nil
+	}
+	return nil
+}
+
+// limit puts the process into a cgroup of its own.
+func (s *Supervisor) limit(p *Process) error {
+	paths, err := newCgroupPaths(cgroupName(s.config.Folder, p.ID))
+	if err != nil {
+		return err
+	}
+	if err := p.recordCgroup(paths); err != nil {
+		return err
+	}
+	group, err := newCgroup(paths, OverheadBytes)
+	if err != nil {
+		return err
+	}
+	if err := group.add(p.PID); err != nil {
+		return errors.Join(err, group.remove())
 	}
 	p.group = group
 	return nil
@@ -214,12 +247,16 @@ func offer[T any](to chan T, answer T) error {
 	}
 }
 
-// Assign gives the worker its Lease and its limit of memory, and waits for its answer.
-func (p *Process) Assign(ctx context.Context, a handover.Assign) error {
+// Assign gives the worker its Lease and its limit of memory, and waits for its answer. The record is kept with the worker
+// from before it can serve the Lease until it ends.
+func (p *Process) Assign(ctx context.Context, a handover.Assign, record []byte) error {
 	if p.group != nil {
 		if err := p.group.limitMemory(a.MemoryBytes + OverheadBytes); err != nil {
 			return fmt.Errorf("limiting worker %s's memory: %w", p.ID, err)
 		}
+	}
+	if err := p.Keep(record); err != nil {
+		return err
 	}
 	if err := p.send(handover.Message{Assign: &a}, nil); err != nil {
 		return err
@@ -235,6 +272,15 @@ func (p *Process) Assign(ctx context.Context, a handover.Assign) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for worker %s: %w", p.ID, ctx.Err())
 	}
+}
+
+// Keep replaces the record.
+func (p *Process) Keep(record []byte) error {
+	if err := p.writeRecord(recordFile, record); err != nil {
+		return err
+	}
+	p.recorded.Store(true)
+	return nil
 }
 
 // HandOver sends a shim's connection to the worker. The caller still owns conn.
@@ -272,12 +318,12 @@ func (p *Process) send(m handover.Message, conn *os.File) error {
 // Kill ends the process at once: a driver cannot refuse, and the kernel frees what it held.
 func (p *Process) Kill() {
 	p.killed.Store(true)
-	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.body.kill(); err != nil {
 		p.log.Error("worker cannot be killed", "error", err)
 	}
 }
 
-// Done is closed when the process is reaped, its cgroup and its folder are gone.
+// Done is closed when the process has ended, its cgroup and its folder are gone.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Reason says how the process ended, once Done is closed.

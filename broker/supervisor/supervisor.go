@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,11 +48,15 @@ type Supervisor struct {
 	noCgroup    sync.Once     // a host without cgroups is told of once
 	lastFailure atomic.Pointer[error]
 
+	leaving atomic.Bool
+
 	mutex     sync.Mutex
 	processes map[string]*Process
+	adopted   []*Process
 }
 
-// New prepares the folder: it takes the folder's lock, and ends what an earlier daemon left running.
+// New prepares the folder: it takes the folder's lock, adopts the workers of an earlier daemon that serve a Lease, and ends
+// the others.
 func New(config Config) (*Supervisor, error) {
 	if config.Warm < 1 {
 		return nil, fmt.Errorf("supervisor: %d warm workers, must be at least 1", config.Warm)
@@ -74,14 +79,14 @@ func New(config Config) (*Supervisor, error) {
 	if err := s.takeLock(); err != nil {
 		return nil, err
 	}
-	if err := s.clearStale(); err != nil {
+	if err := s.adoptAll(); err != nil {
 		s.lock.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// takeLock keeps a second daemon from clearing the first one's workers away. The lock goes with the process.
+// takeLock keeps a second daemon from taking the first one's workers. The lock goes with the process.
 func (s *Supervisor) takeLock() error {
 	path := filepath.Join(s.config.Folder, "lock")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -96,7 +101,10 @@ func (s *Supervisor) takeLock() error {
 	return nil
 }
 
-// Run keeps workers warm until ctx ends, then ends every worker, with its Lease or without.
+// Leave makes the end of Run leave the workers that have a Lease running, for the next daemon to adopt.
+func (s *Supervisor) Leave() { s.leaving.Store(true) }
+
+// Run keeps workers warm until ctx ends, then ends every worker, with its Lease or without, but for Leave.
 func (s *Supervisor) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range s.config.Warm {
@@ -109,6 +117,14 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		left = append(left, p)
 	}
 	s.mutex.Unlock()
+	left = slices.DeleteFunc(left, func(p *Process) bool {
+		if !s.leaving.Load() || !p.recorded.Load() {
+			return false
+		}
+		p.left.Store(true)
+		p.disconnect()
+		return true
+	})
 	for _, p := range left {
 		p.Kill()
 	}
@@ -158,6 +174,7 @@ func (s *Supervisor) startReady(ctx context.Context) (*Process, error) {
 	defer timeout.Stop()
 	select {
 	case ready := <-p.ready:
+		p.greeting = ready
 		s.config.Log.Info("worker warm", "worker", p.ID, "worker_pid", p.PID, "devices", ready.Devices,
 			"load_ms", ready.LoadMs, "start_ms", time.Since(p.startedAt).Milliseconds())
 		return p, nil

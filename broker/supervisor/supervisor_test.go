@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/cgroups/v3/cgroup1"
 	"golang.org/x/sys/unix"
 
 	"sluice/broker/handover"
@@ -250,7 +251,7 @@ func TestCgroupHoldsTheSlice(t *testing.T) {
 		t.Errorf("warm worker's limit is %s, want %s", got, want)
 	}
 	// Whatever the worker answers, its limit is set before it learns of its lease.
-	if err := p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: slice}); err != nil {
+	if err := p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: slice}, []byte("{}")); err != nil {
 		t.Logf("assign: %v", err)
 	}
 	if got, want := limit(), strconv.Itoa(OverheadBytes+slice); got != want {
@@ -308,35 +309,173 @@ func TestTakeSaysWhyNoWorkerIsReady(t *testing.T) {
 	}
 }
 
-// TestNextDaemonClearsWhatAnEarlierOneLeft ends a Supervisor without its clearing up, as a crash does.
-func TestNextDaemonClearsWhatAnEarlierOneLeft(t *testing.T) {
-	folder := shortDir(t)
-	earlier := newSupervisor(t, folder)
+// assigned starts a Supervisor as an earlier daemon would, with a worker that has its Lease.
+func assigned(t *testing.T, folder string) (earlier *Supervisor, p *Process) {
+	t.Helper()
+	earlier = newSupervisor(t, folder)
 	p, err := earlier.startReady(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
+	err = p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: 1 << 20}, []byte(`{"kept":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return earlier, p
+}
+
+// die makes a Supervisor let go of everything without clearing up, as a daemon's end by SIGKILL does.
+func die(s *Supervisor, processes ...*Process) {
+	for _, p := range processes {
+		p.left.Store(true)
+		p.disconnect()
+	}
+	s.lock.Close()
+}
+
+func folders(t *testing.T, folder string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+func TestNextDaemonAdoptsAWorkerWithItsLease(t *testing.T) {
+	folder := shortDir(t)
+	earlier, p := assigned(t, folder)
 	if _, err := New(earlier.config); err == nil {
 		t.Error("two daemons share a folder")
 	}
-	// A second folder names a process that is not ours: same pid file, another start time.
+	die(earlier, p)
+
+	next := newSupervisor(t, folder)
+	adopted := next.Adopted()
+	if len(adopted) != 1 || adopted[0].PID != p.PID || adopted[0].Greeting().LeaseID != "l" || string(adopted[0].Record()) != `{"kept":true}` {
+		t.Fatalf("adopted %+v, want the worker %d", adopted, p.PID)
+	}
+	if _, err := adopted[0].Stats(context.Background()); err != nil {
+		t.Errorf("stats of an adopted worker: %v", err)
+	}
+	group := adopted[0].group
+	if group == nil {
+		t.Error("the adopted worker's cgroup is not found")
+	}
+	adopted[0].Kill()
+	<-adopted[0].Done()
+	if left := folders(t, folder); len(left) > 0 {
+		t.Errorf("left in the folder: %v", left)
+	}
+	if group != nil && group.v1 != nil && group.v1.State() != cgroup1.Deleted {
+		t.Errorf("the cgroup is left: %s", group.v1.State())
+	}
+}
+
+// TestAdoptedWorkersDeathIsNoticed kills a worker that this daemon did not start.
+func TestAdoptedWorkersDeathIsNoticed(t *testing.T) {
+	folder := shortDir(t)
+	earlier, p := assigned(t, folder)
+	die(earlier, p)
+	adopted := newSupervisor(t, folder).Adopted()
+	if len(adopted) != 1 {
+		t.Fatalf("adopted %d workers, want 1", len(adopted))
+	}
+	if err := unix.Kill(p.PID, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-adopted[0].Done()
+	if !strings.Contains(adopted[0].Reason(), "earlier daemon") {
+		t.Errorf("reason %q", adopted[0].Reason())
+	}
+	if left := folders(t, folder); len(left) > 0 {
+		t.Errorf("left in the folder: %v", left)
+	}
+}
+
+// TestLeaveEndsWarmWorkersAlone stops a daemon that another will follow.
+func TestLeaveEndsWarmWorkersAlone(t *testing.T) {
+	folder := shortDir(t)
+	earlier, p := assigned(t, folder)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- earlier.Run(ctx) }()
+	warm := take(t, earlier)
+	earlier.Leave()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	<-warm.Done()
+	if left := folders(t, folder); len(left) != 1 || left[0] != p.ID {
+		t.Errorf("left in the folder: %v, want %s", left, p.ID)
+	}
+	adopted := newSupervisor(t, folder).Adopted()
+	if len(adopted) != 1 || adopted[0].PID != p.PID {
+		t.Fatalf("adopted %+v, want the worker %d", adopted, p.PID)
+	}
+	adopted[0].Kill()
+	<-adopted[0].Done()
+}
+
+// TestNextDaemonClearsWhatCannotBeAdopted has an earlier daemon die at every step of a worker's way to its Lease.
+func TestNextDaemonClearsWhatCannotBeAdopted(t *testing.T) {
+	folder := shortDir(t)
+	earlier := newSupervisor(t, folder)
+	warm, err := earlier.startReady(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unassigned, err := earlier.startReady(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unassigned.Keep([]byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(folder, "empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// The pid file of a process that is not ours: the same number, another start time.
 	foreign := filepath.Join(folder, "foreign")
 	if err := os.Mkdir(foreign, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(foreign, pidFile), []byte(fmt.Sprintf("%d 1\n", os.Getpid())), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(foreign, pidFile), fmt.Appendf(nil, "%d 1\n", os.Getpid()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	earlier.lock.Close()
+	die(earlier, warm, unassigned)
 
-	newSupervisor(t, folder)
-	<-p.Done()
-	if want := "killed by signal SIGKILL"; p.Reason() != want {
-		t.Errorf("reason %q, want %q", p.Reason(), want)
+	next := newSupervisor(t, folder)
+	if adopted := next.Adopted(); len(adopted) > 0 {
+		t.Errorf("adopted %+v", adopted)
 	}
-	entries, err := os.ReadDir(folder)
-	if err != nil || len(entries) != 1 || entries[0].Name() != "lock" {
-		t.Errorf("left in the folder: %v, error %v", entries, err)
+	if left := folders(t, folder); len(left) > 0 {
+		t.Errorf("left in the folder: %v", left)
+	}
+	for _, p := range []*Process{warm, unassigned} {
+		if err := unix.Kill(p.PID, 0); err == nil {
+			if state := readFile(t, fmt.Sprintf("/proc/%d/stat", p.PID)); !strings.Contains(state, ") Z ") {
+				t.Errorf("worker %d still runs", p.PID)
+			}
+		}
+	}
+}
+
+// TestWorkerBehindItsGateEndsWithTheDaemon closes the gate unopened, as the death of a daemon does that has not recorded
+// the worker yet.
+func TestWorkerBehindItsGateEndsWithTheDaemon(t *testing.T) {
+	command := exec.Command(workerPath, "-stage", handover.StagePlain, handover.ModeServe)
+	command.Stdin = strings.NewReader("")
+	out, err := command.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "gate") {
+		t.Errorf("error %v, output %s", err, out)
 	}
 }
 

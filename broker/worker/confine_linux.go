@@ -17,10 +17,15 @@ import (
 // their user, keep them apart.
 const Nobody = 65534
 
-// WaitGate waits until the daemon has put this process where it belongs, which the end of standard input tells.
+// WaitGate waits on standard input until the daemon has put this process where it belongs. It fails when the daemon dies
+// before that: nobody would know of this process.
 func WaitGate() error {
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+	said, err := io.ReadAll(io.LimitReader(os.Stdin, int64(len(handover.Gate)+1)))
+	if err != nil {
 		return fmt.Errorf("waiting at the gate: %w", err)
+	}
+	if string(said) != handover.Gate {
+		return fmt.Errorf("waiting at the gate: the daemon said %q, not %q", said, handover.Gate)
 	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {

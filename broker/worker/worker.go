@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"sluice/broker/handover"
+	"sluice/vdev/wire"
 )
 
 // Server serves the Sessions of the Lease that this worker was assigned.
@@ -25,9 +26,8 @@ type Server interface {
 
 // Worker is the state of a worker process. Lock order: sending, then mutex.
 type Worker struct {
-	ready handover.Ready
-	open  func(handover.Assign) (Server, error)
-	log   *slog.Logger
+	open func(handover.Assign) (Server, error)
+	log  *slog.Logger
 
 	sessions sync.WaitGroup
 
@@ -35,13 +35,15 @@ type Worker struct {
 	conn    *handover.Conn
 
 	mutex        sync.Mutex
-	server       Server // nil until assigned
+	ready        handover.Ready // what a daemon is told first
+	server       Server         // nil until assigned
 	sessionsAll  uint64
 	sessionsOpen uint64
 }
 
 // New makes a Worker whose driver is loaded. When it is assigned, open makes what serves the Lease.
 func New(ready handover.Ready, open func(handover.Assign) (Server, error), log *slog.Logger) *Worker {
+	ready.ProtocolHash = wire.ProtocolHash
 	return &Worker{ready: ready, open: open, log: log}
 }
 
@@ -74,7 +76,10 @@ func (w *Worker) control(ctx context.Context, conn *handover.Conn) error {
 	defer stop()
 	w.setConn(conn)
 	defer w.setConn(nil)
-	if err := w.send(handover.Message{Ready: &w.ready}); err != nil {
+	w.mutex.Lock()
+	ready := w.ready
+	w.mutex.Unlock()
+	if err := w.send(handover.Message{Ready: &ready}); err != nil {
 		return err
 	}
 	for {
@@ -112,7 +117,7 @@ func (w *Worker) assign(a handover.Assign) error {
 	if err != nil {
 		return fmt.Errorf("opening the lease: %w", err)
 	}
-	w.server = server
+	w.server, w.ready.LeaseID = server, a.LeaseID
 	w.log = w.log.With("lease", a.LeaseID, "tenant", a.Tenant, "holder", a.Holder)
 	w.log.Info("assigned", "memory_bytes", a.MemoryBytes)
 	return nil

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/broker/handover"
+	"sluice/vdev/wire"
 )
 
 // echo is a Server that sends back what a shim sends, until "bad" comes.
@@ -163,7 +164,14 @@ func TestSessionsOutliveTheDaemon(t *testing.T) {
 	expectEcho(t, shim)
 	daemon.Close()
 
-	next := dial(t, path)
+	next, err := handover.Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	if m := receive(t, next); m.Ready == nil || m.Ready.LeaseID != assign.Assign.LeaseID || m.Ready.ProtocolHash != wire.ProtocolHash {
+		t.Errorf("the next daemon is told %+v", m.Ready)
+	}
 	expectEcho(t, shim)
 	send(t, next, assign, nil)
 	if m := receive(t, next); m.Assigned == nil || m.Assigned.Error == "" {
