@@ -35,7 +35,7 @@ build: $(SHIM) ## Build the programs into build/bin and the shim into build/lib
 
 $(SHIM): $(SHIM_SOURCES) $(SHIM_HEADERS) $(SHIM_MAP)
 	@mkdir -p $(@D)
-	gcc $(C_FLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
+	gcc $(C_FLAGS) -shared -Wl,-z,defs -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete \
 		$(addprefix -Wl$(comma)--version-script=,$(SHIM_MAP)) -o $@ $(SHIM_SOURCES)
 
 comma := ,

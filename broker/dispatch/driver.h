@@ -53,4 +53,40 @@ static inline cl_int driver_watch(cl_mem memobj, uint32_t *flag)
 	return clSetMemObjectDestructorCallback(memobj, driver_let_go, flag);
 }
 
+// What a notice needs; freed when it has been given.
+struct driver_notice {
+	uint32_t *words;
+	uint32_t *bell;
+	uint32_t *outstanding;
+};
+
+// Called by the driver when an event has reached a state.
+static void CL_CALLBACK driver_notify(cl_event event, cl_int status, void *data)
+{
+	struct driver_notice *notice = data;
+	(void)event;
+	__atomic_store_n(&notice->words[1], (uint32_t)status, __ATOMIC_RELAXED);
+	__atomic_store_n(&notice->words[0], 1, __ATOMIC_RELEASE);
+	__atomic_add_fetch(notice->bell, 1, __ATOMIC_RELEASE);
+	driver_wake(notice->bell, 1);
+	__atomic_sub_fetch(notice->outstanding, 1, __ATOMIC_RELEASE);
+	free(notice);
+}
+
+static inline cl_int driver_ask_notice(cl_event event, cl_int state, uint32_t *words, uint32_t *bell,
+				       uint32_t *outstanding)
+{
+	struct driver_notice *notice = malloc(sizeof(*notice));
+	if (!notice)
+		return CL_OUT_OF_HOST_MEMORY;
+	*notice = (struct driver_notice){words, bell, outstanding};
+	__atomic_add_fetch(outstanding, 1, __ATOMIC_ACQ_REL);
+	cl_int status = clSetEventCallback(event, state, driver_notify, notice);
+	if (status != CL_SUCCESS) {
+		__atomic_sub_fetch(outstanding, 1, __ATOMIC_RELEASE);
+		free(notice);
+	}
+	return status;
+}
+
 #endif

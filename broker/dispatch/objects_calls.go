@@ -148,46 +148,6 @@ func (t *thread) clGetKernelInfo(a argsClGetKernelInfo) C.cl_int {
 	})
 }
 
-func (t *thread) clFinish(a argsClFinish) C.cl_int {
-	queue, earlier := driverQueue(a.commandQueue.driver), refusal(a.commandQueue)
-	t.yield()
-	if status := C.clFinish(queue); status != C.CL_SUCCESS {
-		return status
-	}
-	return earlier
-}
-
-// clWaitForEvents keeps the events while it waits, as the program may release
-// them from another thread.
-func (t *thread) clWaitForEvents(a argsClWaitForEvents) C.cl_int {
-	events := unsafe.Slice(listEvent(a.eventList), int(a.eventList.count))
-	for _, e := range events {
-		C.clRetainEvent(e)
-	}
-	t.yield()
-	status := C.clWaitForEvents(a.eventList.count, listEvent(a.eventList))
-	for _, e := range events {
-		C.clReleaseEvent(e)
-	}
-	return status
-}
-
-func (t *thread) clGetEventInfo(a argsClGetEventInfo) C.cl_int {
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetEventInfo(driverEvent(a.event.driver), C.CL_EVENT_COMMAND_EXECUTION_STATUS, size, value, sizeRet)
-	})
-}
-
-func (t *thread) clCreateUserEvent(a argsClCreateUserEvent) C.cl_int {
-	var status C.cl_int
-	event := C.clCreateUserEvent(driverContext(a.context.driver), &status)
-	return t.keep(a.created, unsafe.Pointer(event), status)
-}
-
-func (t *thread) clSetUserEventStatus(a argsClSetUserEventStatus) C.cl_int {
-	return C.clSetUserEventStatus(driverEvent(a.event.driver), a.executionStatus)
-}
-
 func (t *thread) clGetDeviceAndHostTimer() C.cl_int {
 	var device, host C.cl_ulong
 	status := C.clGetDeviceAndHostTimer(t.session.lease.device, &device, &host)

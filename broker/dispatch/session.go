@@ -53,6 +53,8 @@ type Session struct {
 	credit     uint64
 	retired    []*buffer
 
+	notices *C.uint32_t // outside the Go heap: the driver's threads count it down
+
 	pendingMutex sync.Mutex
 	pending      []pendingTransfer
 }
@@ -106,6 +108,7 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 		places:   newArena(l.arenaBytes()),
 		reserved: make(map[uint64]extent),
 		credit:   l.creditFirst(),
+		notices:  (*C.uint32_t)(C.calloc(1, 4)),
 	}
 	chunk := new([chunkObjects]object)
 	s.objects.chunks[0] = chunk
@@ -175,14 +178,15 @@ func (s *Session) close() {
 		s.objects.each(k, func(o *object) { s.drop(o) })
 	}
 	deadline := time.Now().Add(letGoTimeout)
-	for s.reclaim(); len(s.retired) > 0; s.reclaim() {
+	for s.reclaim(); len(s.retired) > 0 || s.noticesOutstanding() > 0; s.reclaim() {
 		if time.Now().After(deadline) {
-			s.log.Error("the driver still holds buffers of a finished session", "buffers", len(s.retired))
+			s.log.Error("the driver still holds what a finished session shared", "buffers", len(s.retired), "notices", s.noticesOutstanding())
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
 	s.lease.give(s.credit)
+	C.free(unsafe.Pointer(s.notices))
 	s.unmap()
 }
 

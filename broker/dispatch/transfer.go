@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sync/atomic"
 	"unsafe"
 
@@ -89,6 +90,52 @@ func (t *thread) clEnqueueWriteBuffer(a argsClEnqueueWriteBuffer) C.cl_int {
 	t.session.lease.toDevice.Add(uint64(a.size))
 	status := C.clEnqueueWriteBuffer(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.offset, a.size, from, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut())
 	return t.transferred(a.commandQueue, a.event, a.blocking, a.ticket, status)
+}
+
+// regionBytes is the size of a region without gaps, or 0 where it is malformed.
+func regionBytes(region *C.size_t) C.size_t {
+	if region == nil {
+		return 0
+	}
+	r := unsafe.Slice(region, 3)
+	high, area := bits.Mul64(uint64(r[0]), uint64(r[1]))
+	high2, volume := bits.Mul64(area, uint64(r[2]))
+	if high != 0 || high2 != 0 {
+		return 0
+	}
+	return C.size_t(volume)
+}
+
+func (t *thread) clEnqueueReadBufferRect(a argsClEnqueueReadBufferRect) C.cl_int {
+	size := regionBytes(a.region)
+	to := t.place(a.place, a.placeOffset, size)
+	if to == nil || t.sizesGiven(a.bufferOrigin) == nil {
+		return C.CL_SUCCESS
+	}
+	t.session.lease.fromDevice.Add(uint64(size))
+	status := C.clEnqueueReadBufferRect(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.bufferOrigin, &noOrigin[0], a.region, a.bufferRowPitch, a.bufferSlicePitch, 0, 0, to, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut())
+	return t.transferred(a.commandQueue, a.event, a.blocking, a.ticket, status)
+}
+
+func (t *thread) clEnqueueWriteBufferRect(a argsClEnqueueWriteBufferRect) C.cl_int {
+	size := regionBytes(a.region)
+	from := t.place(a.place, a.placeOffset, size)
+	if from == nil || t.sizesGiven(a.bufferOrigin) == nil {
+		return C.CL_SUCCESS
+	}
+	t.session.lease.toDevice.Add(uint64(size))
+	status := C.clEnqueueWriteBufferRect(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.bufferOrigin, &noOrigin[0], a.region, a.bufferRowPitch, a.bufferSlicePitch, 0, 0, from, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut())
+	return t.transferred(a.commandQueue, a.event, a.blocking, a.ticket, status)
+}
+
+var noOrigin [3]C.size_t
+
+// sizesGiven refuses an absent list of sizes where the driver would read one.
+func (t *thread) sizesGiven(list *C.size_t) *C.size_t {
+	if list == nil {
+		t.violate("an absent list of sizes")
+	}
+	return list
 }
 
 // ownEventOut is where the driver puts an event that the worker itself needs.

@@ -103,6 +103,10 @@ func callName(number uint16) string {
 		return "clCreateUserEvent"
 	case 86:
 		return "clSetUserEventStatus"
+	case 87:
+		return "clEnqueueReadBufferRect"
+	case 88:
+		return "clEnqueueWriteBufferRect"
 	case 89:
 		return "clEnqueueCopyBufferRect"
 	case 98:
@@ -149,6 +153,8 @@ func callName(number uint16) string {
 		return "leave"
 	case 1008:
 		return "settle"
+	case 1010:
+		return "notify"
 	case 1009:
 		return "output"
 	}
@@ -217,6 +223,10 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClCreateUserEvent()
 	case 86:
 		return t.doClSetUserEventStatus()
+	case 87:
+		return t.doClEnqueueReadBufferRect()
+	case 88:
+		return t.doClEnqueueWriteBufferRect()
 	case 89:
 		return t.doClEnqueueCopyBufferRect()
 	case 98:
@@ -263,6 +273,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doLeave()
 	case 1008:
 		return t.doSettle()
+	case 1010:
+		return t.doNotify()
 	case 1009:
 		return t.doOutput()
 	}
@@ -767,6 +779,78 @@ func (t *thread) doClSetUserEventStatus() C.cl_int {
 	return t.clSetUserEventStatus(a)
 }
 
+type argsClEnqueueReadBufferRect struct {
+	commandQueue     *object
+	buffer           *object
+	blocking         C.cl_bool
+	bufferOrigin     *C.size_t
+	region           *C.size_t
+	bufferRowPitch   C.size_t
+	bufferSlicePitch C.size_t
+	place            C.cl_uint
+	placeOffset      C.size_t
+	ticket           C.cl_uint
+	eventWaitList    list
+	event            *object
+}
+
+func (t *thread) doClEnqueueReadBufferRect() C.cl_int {
+	a := argsClEnqueueReadBufferRect{
+		commandQueue:     t.handle(kindQueue),
+		buffer:           t.handle(kindMem),
+		blocking:         C.cl_bool(t.scalar()),
+		bufferOrigin:     t.sizes(),
+		region:           t.sizes(),
+		bufferRowPitch:   C.size_t(t.scalar()),
+		bufferSlicePitch: C.size_t(t.scalar()),
+		place:            C.cl_uint(t.scalar()),
+		placeOffset:      C.size_t(t.scalar()),
+		ticket:           C.cl_uint(t.scalar()),
+		eventWaitList:    t.handles(kindEvent),
+		event:            t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueReadBufferRect(a)
+}
+
+type argsClEnqueueWriteBufferRect struct {
+	commandQueue     *object
+	buffer           *object
+	blocking         C.cl_bool
+	bufferOrigin     *C.size_t
+	region           *C.size_t
+	bufferRowPitch   C.size_t
+	bufferSlicePitch C.size_t
+	place            C.cl_uint
+	placeOffset      C.size_t
+	ticket           C.cl_uint
+	eventWaitList    list
+	event            *object
+}
+
+func (t *thread) doClEnqueueWriteBufferRect() C.cl_int {
+	a := argsClEnqueueWriteBufferRect{
+		commandQueue:     t.handle(kindQueue),
+		buffer:           t.handle(kindMem),
+		blocking:         C.cl_bool(t.scalar()),
+		bufferOrigin:     t.sizes(),
+		region:           t.sizes(),
+		bufferRowPitch:   C.size_t(t.scalar()),
+		bufferSlicePitch: C.size_t(t.scalar()),
+		place:            C.cl_uint(t.scalar()),
+		placeOffset:      C.size_t(t.scalar()),
+		ticket:           C.cl_uint(t.scalar()),
+		eventWaitList:    t.handles(kindEvent),
+		event:            t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueWriteBufferRect(a)
+}
+
 func (t *thread) doClEnqueueCopyBufferRect() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	srcBuffer := t.handle(kindMem)
@@ -1130,6 +1214,24 @@ func (t *thread) doSettle() C.cl_int {
 		return t.refused
 	}
 	return t.settle(a)
+}
+
+type argsNotify struct {
+	event  *object
+	state  C.cl_int
+	notice C.cl_uint
+}
+
+func (t *thread) doNotify() C.cl_int {
+	a := argsNotify{
+		event:  t.handle(kindEvent),
+		state:  C.cl_int(t.scalar()),
+		notice: C.cl_uint(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.notify(a)
 }
 
 func (t *thread) doOutput() C.cl_int {

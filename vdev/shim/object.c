@@ -60,6 +60,7 @@ static void drop(sl_object *object, bool known)
 	while (object && atomic_fetch_sub(&object->holders, 1) == 1) {
 		sl_object *parent = object->parent, *context = object->context;
 		struct sl_session *session = object->session;
+		sl_destruct(object);
 		if (object->kind == SL_MEM)
 			sl_mem_retire(object);
 		if (object->kind == SL_KERNEL)

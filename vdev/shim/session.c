@@ -29,7 +29,8 @@ static inline void pause_cpu(void)
 #endif
 }
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+/* Sleeps while *word is value, but not longer than it takes to look whether the worker is still there. */
+void sl_sleep(_Atomic uint32_t *word, uint32_t value)
 {
 	struct timespec timeout = {.tv_nsec = LIVENESS_NS};
 	syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0);
@@ -133,6 +134,7 @@ static struct sl_session *session_open(void)
 	pthread_mutex_init(&session->ring, NULL);
 	pthread_mutex_init(&session->handles, NULL);
 	pthread_mutex_init(&session->staging, NULL);
+	pthread_mutex_init(&session->watching, NULL);
 	sem_init(&session->slots_free, 0, SL_SLOT_COUNT);
 	atomic_store(&session->spin, SPIN_MAX / 4);
 	atomic_store(&session->credit, (int64_t)credit);
@@ -176,7 +178,7 @@ static bool wait_for_room(struct sl_session *session, uint64_t wanted)
 		atomic_store(word32(session, SL_WORD_SPACE_WAITERS), 1);
 		if (session->head + wanted - atomic_load(tail) <= SL_RING_SIZE)
 			return true;
-		futex_wait(space, seen);
+		sl_sleep(space, seen);
 		if (!sl_session_alive(session))
 			return false;
 	}
@@ -293,7 +295,7 @@ cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 		uint32_t expected = SL_SLOT_PENDING;
 		atomic_compare_exchange_strong(&slot->state, &expected, SL_SLOT_WAITING);
 		while (atomic_load_explicit(&slot->state, memory_order_acquire) != SL_SLOT_DONE) {
-			futex_wait(&slot->state, SL_SLOT_WAITING);
+			sl_sleep(&slot->state, SL_SLOT_WAITING);
 			if (atomic_load(&slot->state) != SL_SLOT_DONE && !sl_session_alive(session))
 				return CL_OUT_OF_RESOURCES;
 		}

@@ -1,7 +1,7 @@
 /*
  * The Sluice shim: an OpenCL driver that forwards each call to a worker.
  *
- * Lock order: session.c's connecting, then a session's staging, then its
+ * Lock order: session.c's connecting, then a session's watching, then its staging, then its
  * handles, then its ring. No lock is held while a caller's code runs.
  */
 #ifndef SL_SHIM_H
@@ -78,6 +78,7 @@ struct sl_object {
 	_Atomic uint32_t holders;    /* objects that refer to this one, plus one while references > 0 */
 	struct sl_session *session;
 	sl_object *context;
+	struct sl_destructor *_Atomic destructors;
 	sl_object *parent; /* of a sub-buffer, kernel or event: buffer, program, queue */
 	union {
 		struct sl_properties properties; /* of a context */
@@ -122,6 +123,12 @@ struct sl_staged {
 	bool left;
 };
 
+/* How a region lies in the program's memory; a place holds it without gaps. */
+struct sl_layout {
+	size_t region[3]; /* bytes of a row, rows, slices; all 0 for plain bytes */
+	size_t row_pitch, slice_pitch;
+};
+
 /* A read whose bytes wait to be copied to the program's memory. */
 struct sl_pending {
 	struct sl_pending *next;
@@ -129,6 +136,7 @@ struct sl_pending {
 	uint32_t place;
 	uint64_t offset;
 	size_t size;
+	struct sl_layout layout;
 	void *destination; /* NULL for a write, of which only the place is to be given back */
 	struct sl_staged *staged;
 };
@@ -167,6 +175,11 @@ struct sl_session {
 	struct sl_pending pending_by_ticket[SL_TICKET_COUNT];
 
 	_Atomic int64_t credit;
+
+	pthread_mutex_t watching;
+	bool watcher_runs;
+	struct sl_watch *watches;
+	uint64_t notices_taken[SL_NOTICE_COUNT / 64];
 };
 
 struct sl_slot {
@@ -187,6 +200,7 @@ extern const struct sl_function sl_functions[];
 
 /* session.c */
 struct sl_session *sl_session(void);
+void sl_sleep(_Atomic uint32_t *word, uint32_t value);
 bool sl_session_alive(struct sl_session *session);
 uint8_t *sl_begin(struct sl_session *session, size_t size);
 void sl_end(struct sl_session *session, uint8_t *frame, uint8_t *end, uint32_t call, struct sl_slot *slot);
@@ -202,6 +216,9 @@ const uint8_t *sl_reply(struct sl_session *session, struct sl_slot *slot, size_t
 
 /* connect.c */
 int sl_connect(uint64_t *arena_size, uint64_t *credit, int descriptors[2]);
+
+/* callback.c */
+void sl_destruct(sl_object *object);
 
 /* object.c */
 sl_object *sl_object_new(struct sl_session *session, uint32_t kind, sl_object *context, sl_object *parent);
@@ -235,6 +252,7 @@ void sl_mem_retire(sl_object *mem);
 bool sl_stage(struct sl_session *session, size_t size, bool keep, struct sl_pending *pending);
 void sl_unstage(struct sl_session *session, struct sl_pending *pending);
 cl_int sl_stage_large(struct sl_session *session, size_t size, struct sl_pending *pending);
+void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *program, uint8_t *place, bool to_program);
 uint8_t *sl_pending_bytes(struct sl_session *session, const struct sl_pending *pending);
 void sl_pending_add(struct sl_session *session, const struct sl_pending *pending);
 void sl_collect(struct sl_session *session);

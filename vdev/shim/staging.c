@@ -125,6 +125,19 @@ uint8_t *sl_pending_bytes(struct sl_session *session, const struct sl_pending *p
 	return session->arena + pending->offset;
 }
 
+/* Copies between the program's memory and a place, row by row where the program's rows lie apart. */
+void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *program, uint8_t *place, bool to_program)
+{
+	size_t row = layout->region[0] ? layout->region[0] : size;
+	size_t rows = layout->region[0] ? layout->region[1] : 1, slices = layout->region[0] ? layout->region[2] : 1;
+	for (size_t z = 0; z < slices; z++) {
+		for (size_t y = 0; y < rows; y++, place += row) {
+			uint8_t *at = program + z * layout->slice_pitch + y * layout->row_pitch;
+			memcpy(to_program ? at : place, to_program ? place : at, row);
+		}
+	}
+}
+
 /* Remembers a transfer whose end sl_collect looks after. A ticket has one transfer, so its number is its place. */
 void sl_pending_add(struct sl_session *session, const struct sl_pending *pending)
 {
@@ -151,7 +164,8 @@ void sl_collect(struct sl_session *session)
 			continue;
 		}
 		if (pending->destination)
-			memcpy(pending->destination, sl_pending_bytes(session, pending), pending->size);
+			sl_layout_copy(&pending->layout, pending->size, pending->destination,
+				       sl_pending_bytes(session, pending), true);
 		if (pending->staged)
 			pending->staged->left = true;
 		else

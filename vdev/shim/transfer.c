@@ -14,6 +14,9 @@ struct transfer {
 	cl_uint wait_count;
 	const cl_event *wait_list;
 	sl_object *event;
+	struct sl_layout layout;
+	const size_t *buffer_origin, *region; /* of a rectangle; NULL for plain bytes */
+	size_t buffer_row_pitch, buffer_slice_pitch;
 	bool made; /* the driver accepted the command, whatever became of it */
 };
 
@@ -36,6 +39,16 @@ static cl_int transfer_send(const struct transfer *t, struct sl_slot *slot, bool
 			    const struct sl_pending *place, uint32_t ticket)
 {
 	struct sl_session *session = t->queue->session;
+	if (t->region && t->read)
+		return sl_send_clEnqueueReadBufferRect(session, slot, t->queue, t->buffer, blocking, 3,
+						       t->buffer_origin, 3, t->region, t->buffer_row_pitch,
+						       t->buffer_slice_pitch, place->place, place->offset, ticket,
+						       t->wait_count, t->wait_list, t->event);
+	if (t->region)
+		return sl_send_clEnqueueWriteBufferRect(session, slot, t->queue, t->buffer, blocking, 3,
+							t->buffer_origin, 3, t->region, t->buffer_row_pitch,
+							t->buffer_slice_pitch, place->place, place->offset, ticket,
+							t->wait_count, t->wait_list, t->event);
 	if (t->read)
 		return sl_send_clEnqueueReadBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size,
 						   place->place, place->offset, ticket, t->wait_count, t->wait_list,
@@ -90,11 +103,11 @@ static cl_int transfer_waited(struct transfer *t, void *pointer)
 	}
 	uint8_t *bytes = sl_pending_bytes(session, &place);
 	if (!t->read)
-		memcpy(bytes, pointer, t->size);
+		sl_layout_copy(&t->layout, t->size, pointer, bytes, false);
 	struct sl_slot *slot = sl_slot_take(session);
 	cl_int status = sl_finish_command(session, slot, transfer_send(t, slot, true, &place, 0), &t->made);
 	if (t->read && status == CL_SUCCESS)
-		memcpy(pointer, bytes, t->size);
+		sl_layout_copy(&t->layout, t->size, pointer, bytes, true);
 	if (small)
 		sl_unstage(session, &place);
 	else
@@ -106,14 +119,14 @@ static cl_int transfer_waited(struct transfer *t, void *pointer)
 static cl_int transfer_later(const struct transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
-	struct sl_pending place = {.size = t->size, .destination = t->read ? pointer : NULL};
+	struct sl_pending place = {.size = t->size, .layout = t->layout, .destination = t->read ? pointer : NULL};
 	if (t->size > SMALL_MAX || !sl_stage(session, t->size, true, &place)) {
 		cl_int status = sl_stage_large(session, t->size, &place);
 		if (status != CL_SUCCESS)
 			return status;
 	}
 	if (!t->read)
-		memcpy(sl_pending_bytes(session, &place), pointer, t->size);
+		sl_layout_copy(&t->layout, t->size, pointer, sl_pending_bytes(session, &place), false);
 	if (t->read || place.place == SL_PLACE_ARENA)
 		sl_pending_add(session, &place);
 	return transfer_send(t, NULL, false, &place, place.ticket + 1);
@@ -130,21 +143,20 @@ static void transfer_abandon(const struct transfer *t)
 
 static cl_int transfer(struct transfer *t, void *pointer, cl_command_type command, cl_event *event)
 {
-	cl_int status = transfer_check(t, pointer);
-	if (status != CL_SUCCESS)
-		return status;
+	cl_int status;
 	if (event && !(t->event = sl_event_new(t->queue, command)))
 		return CL_OUT_OF_HOST_MEMORY;
 	bool in_order = !(t->queue->as.queue.flags & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
 	if (!t->blocking || (!t->read && !t->event && !t->wait_count && in_order && t->size <= SMALL_MAX))
 		status = transfer_later(t, pointer);
-	else if (t->size <= SMALL_MAX || timed)
+	else if (t->size <= SMALL_MAX || timed || t->region)
 		status = transfer_waited(t, pointer);
 	else
 		status = transfer_in_place(t, pointer);
 	/* A transfer larger than all the places for it still has the buffer itself. */
-	if (status == CL_OUT_OF_RESOURCES && !t->made && t->size > SMALL_MAX && sl_session_alive(t->queue->session))
+	if (status == CL_OUT_OF_RESOURCES && !t->made && !t->region && t->size > SMALL_MAX &&
+	    sl_session_alive(t->queue->session))
 		status = transfer_in_place(t, pointer);
 	if (!t->event)
 		return status;
@@ -171,7 +183,8 @@ cl_int CL_API_CALL sl_clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem
 		return CL_INVALID_COMMAND_QUEUE;
 	if (!t.buffer)
 		return CL_INVALID_MEM_OBJECT;
-	return transfer(&t, ptr, CL_COMMAND_READ_BUFFER, event);
+	cl_int status = transfer_check(&t, ptr);
+	return status == CL_SUCCESS ? transfer(&t, ptr, CL_COMMAND_READ_BUFFER, event) : status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write,
@@ -189,7 +202,98 @@ cl_int CL_API_CALL sl_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_me
 		return CL_INVALID_COMMAND_QUEUE;
 	if (!t.buffer)
 		return CL_INVALID_MEM_OBJECT;
-	return transfer(&t, (void *)(uintptr_t)ptr, CL_COMMAND_WRITE_BUFFER, event);
+	cl_int status = transfer_check(&t, ptr);
+	return status == CL_SUCCESS ? transfer(&t, (void *)(uintptr_t)ptr, CL_COMMAND_WRITE_BUFFER, event) : status;
+}
+
+/* The pitches of a rectangle as OpenCL 3.0, 5.2.2 fills in those that are 0, or 0 in *span where they do not fit. */
+static void rectangle_span(const size_t *origin, const size_t *region, size_t *row_pitch, size_t *slice_pitch,
+			   size_t *span)
+{
+	size_t area, offset;
+	*span = 0;
+	if (!*row_pitch)
+		*row_pitch = region[0];
+	if (!*slice_pitch && __builtin_mul_overflow(region[1], *row_pitch, slice_pitch))
+		return;
+	if (*row_pitch < region[0] || __builtin_mul_overflow(region[1], *row_pitch, &area) || *slice_pitch < area ||
+	    *slice_pitch % *row_pitch)
+		return;
+	size_t last_z, last_y, last_x;
+	if (__builtin_add_overflow(origin[2], region[2] - 1, &last_z) ||
+	    __builtin_mul_overflow(last_z, *slice_pitch, &offset))
+		return;
+	if (__builtin_add_overflow(origin[1], region[1] - 1, &last_y) ||
+	    __builtin_mul_overflow(last_y, *row_pitch, &area))
+		return;
+	if (__builtin_add_overflow(origin[0], region[0], &last_x) || __builtin_add_overflow(offset, area, &offset) ||
+	    __builtin_add_overflow(offset, last_x, span))
+		*span = 0;
+}
+
+static cl_int rectangle(struct transfer *t, const size_t *host_origin, size_t host_row_pitch, size_t host_slice_pitch,
+			const void *pointer, cl_command_type command, cl_event *event)
+{
+	if (!t->queue)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!t->buffer)
+		return CL_INVALID_MEM_OBJECT;
+	if (!t->buffer_origin || !host_origin || !t->region || !t->region[0] || !t->region[1] || !t->region[2])
+		return CL_INVALID_VALUE;
+	size_t span, host_span;
+	rectangle_span(t->buffer_origin, t->region, &t->buffer_row_pitch, &t->buffer_slice_pitch, &span);
+	rectangle_span(host_origin, t->region, &host_row_pitch, &host_slice_pitch, &host_span);
+	if (!span || !host_span || !pointer)
+		return CL_INVALID_VALUE;
+	t->size = span;
+	cl_int status = transfer_check(t, pointer);
+	if (status != CL_SUCCESS)
+		return status;
+	memcpy(t->layout.region, t->region, sizeof(t->layout.region));
+	t->layout.row_pitch = host_row_pitch;
+	t->layout.slice_pitch = host_slice_pitch;
+	t->size = t->region[0] * t->region[1] * t->region[2];
+	size_t start = host_origin[2] * host_slice_pitch + host_origin[1] * host_row_pitch + host_origin[0];
+	return transfer(t, (uint8_t *)(uintptr_t)pointer + start, command, event);
+}
+
+cl_int CL_API_CALL sl_clEnqueueReadBufferRect(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read,
+					      const size_t *buffer_origin, const size_t *host_origin,
+					      const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch,
+					      size_t host_row_pitch, size_t host_slice_pitch, void *ptr,
+					      cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
+					      cl_event *event)
+{
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+			     .buffer = sl_find(buffer, SL_MEM),
+			     .blocking = blocking_read,
+			     .read = true,
+			     .buffer_origin = buffer_origin,
+			     .region = region,
+			     .buffer_row_pitch = buffer_row_pitch,
+			     .buffer_slice_pitch = buffer_slice_pitch,
+			     .wait_count = num_events_in_wait_list,
+			     .wait_list = event_wait_list};
+	return rectangle(&t, host_origin, host_row_pitch, host_slice_pitch, ptr, CL_COMMAND_READ_BUFFER_RECT, event);
+}
+
+cl_int CL_API_CALL sl_clEnqueueWriteBufferRect(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write,
+					       const size_t *buffer_origin, const size_t *host_origin,
+					       const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch,
+					       size_t host_row_pitch, size_t host_slice_pitch, const void *ptr,
+					       cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
+					       cl_event *event)
+{
+	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+			     .buffer = sl_find(buffer, SL_MEM),
+			     .blocking = blocking_write,
+			     .buffer_origin = buffer_origin,
+			     .region = region,
+			     .buffer_row_pitch = buffer_row_pitch,
+			     .buffer_slice_pitch = buffer_slice_pitch,
+			     .wait_count = num_events_in_wait_list,
+			     .wait_list = event_wait_list};
+	return rectangle(&t, host_origin, host_row_pitch, host_slice_pitch, ptr, CL_COMMAND_WRITE_BUFFER_RECT, event);
 }
 
 static cl_int map_check(const struct transfer *t, cl_map_flags flags)

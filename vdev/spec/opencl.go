@@ -378,7 +378,8 @@ var OpenCL = []Call{
 	{Number: 81, Name: "clEnqueueReleaseD3D10ObjectsKHR", Returns: "cl_int", Absent: "CL_INVALID_OPERATION"},
 	{
 		Number: 82, Name: "clSetEventCallback", Version: "1.1", Returns: "cl_int",
-		Params: "cl_event event, cl_int command_exec_callback_type, sl_event_callback pfn_notify, void *user_data", Absent: "CL_OUT_OF_HOST_MEMORY",
+		Params: "cl_event event, cl_int command_exec_callback_type, sl_event_callback pfn_notify, void *user_data",
+		Form:   Local,
 	},
 	{
 		Number: 83, Name: "clCreateSubBuffer", Version: "1.1", Returns: "cl_mem",
@@ -388,7 +389,8 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 84, Name: "clSetMemObjectDestructorCallback", Version: "1.1", Returns: "cl_int",
-		Params: "cl_mem memobj, sl_mem_callback pfn_notify, void *user_data", Absent: "CL_OUT_OF_HOST_MEMORY",
+		Params: "cl_mem memobj, sl_mem_callback pfn_notify, void *user_data",
+		Form:   Local,
 	},
 	{
 		Number: 85, Name: "clCreateUserEvent", Version: "1.1", Returns: "cl_event",
@@ -404,11 +406,15 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 87, Name: "clEnqueueReadBufferRect", Version: "1.1", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_OUT_OF_RESOURCES",
+		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_READ_BUFFER_RECT",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), sizes("3", "buffer_origin"), sizes("3", "region"), scalar("size_t", "buffer_row_pitch"), scalar("size_t", "buffer_slice_pitch"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
 	},
 	{
 		Number: 88, Name: "clEnqueueWriteBufferRect", Version: "1.1", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_OUT_OF_RESOURCES",
+		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_WRITE_BUFFER_RECT",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), sizes("3", "buffer_origin"), sizes("3", "region"), scalar("size_t", "buffer_row_pitch"), scalar("size_t", "buffer_slice_pitch"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
 	},
 	{
 		Number: 89, Name: "clEnqueueCopyBufferRect", Version: "1.1", Returns: "cl_int",
@@ -625,7 +631,8 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 145, Name: "clSetProgramReleaseCallback", Version: "2.2", Returns: "cl_int",
-		Params: "cl_program program, sl_program_callback pfn_notify, void *user_data", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_program program, sl_program_callback pfn_notify, void *user_data",
+		Form:   Local,
 	},
 	{
 		Number: 146, Name: "clSetProgramSpecializationConstant", Version: "2.2", Returns: "cl_int",
@@ -642,7 +649,8 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 149, Name: "clSetContextDestructorCallback", Version: "3.0", Returns: "cl_int",
-		Params: "cl_context context, sl_context_destructor pfn_notify, void *user_data", Absent: "CL_OUT_OF_HOST_MEMORY",
+		Params: "cl_context context, sl_context_destructor pfn_notify, void *user_data",
+		Form:   Local,
 	},
 }
 
@@ -669,6 +677,8 @@ var Session = []Call{
 	{Number: 1007, Name: "leave", Form: Special, Wire: []Field{handle(Event, "gate")}},
 	// Settle marks the tickets of finished transfers.
 	{Number: 1008, Name: "settle", Form: Special, Wait: Finished, Wire: []Field{scalar("cl_uint", "ticket")}},
+	// Notify asks for a notice when an event reaches a state.
+	{Number: 1010, Name: "notify", Form: Special, Wire: []Field{handle(Event, "event"), scalar("cl_int", "state"), scalar("cl_uint", "notice")}},
 	// Output answers with the next bytes that kernels have printed.
 	{Number: 1009, Name: "output", Form: Special, Wait: Accepted},
 }

@@ -47,6 +47,9 @@
 // that the shim does not wait for has left or filled its place in the staging
 // window or the arena.
 //
+// A notice is two words: 1 once the event that it belongs to has reached the
+// state that was asked for, and the event's status then.
+//
 // # Arena
 //
 // The arena holds the bytes of buffers and of transfers too large for the
@@ -66,6 +69,7 @@ const (
 	WordSpace        = 384 // u32, a futex: the worker adds one when it has made room
 	WordSpaceWaiters = 388 // u32: 1 while the shim waits for room
 	WordOutput       = 448 // u32: 1 when kernels have printed something that the shim has not asked for
+	WordNotice       = 512 // u32, a futex: the driver's threads add one for each notice
 	WordsSize        = 4096
 )
 
@@ -78,8 +82,11 @@ const (
 	TicketCount  = 1024
 	TicketOffset = SlotsOffset + SlotCount*SlotSize
 
+	NoticeCount  = 512
+	NoticeOffset = TicketOffset + TicketCount*4
+
 	RingSize   = 1 << 20
-	RingOffset = TicketOffset + TicketCount*4
+	RingOffset = NoticeOffset + NoticeCount*8
 
 	StagingSize   = 4 << 20
 	StagingOffset = RingOffset + RingSize

@@ -3,7 +3,7 @@
 package wire
 
 // ProtocolHash changes with every change of the calls or of the layout.
-const ProtocolHash uint64 = 0x16889373c4cccbf3
+const ProtocolHash uint64 = 0xbcc1c2828f98ec97
 
 // APIVersion is the OpenCL version that the description covers.
 const APIVersion uint32 = 300

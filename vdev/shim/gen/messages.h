@@ -447,6 +447,54 @@ static inline cl_int sl_send_clSetUserEventStatus(struct sl_session *session, st
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clEnqueueReadBufferRect(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, cl_uint buffer_origin_count, const size_t *buffer_origin, cl_uint region_count, const size_t *region, uint64_t buffer_row_pitch, uint64_t buffer_slice_pitch, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)buffer_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, buffer ? buffer->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put_sizes(p, buffer_origin_count, buffer_origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put(p, buffer_row_pitch);
+	p = sl_put(p, buffer_slice_pitch);
+	p = sl_put(p, place);
+	p = sl_put(p, place_offset);
+	p = sl_put(p, ticket);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueReadBufferRect, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueWriteBufferRect(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, cl_uint buffer_origin_count, const size_t *buffer_origin, cl_uint region_count, const size_t *region, uint64_t buffer_row_pitch, uint64_t buffer_slice_pitch, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)buffer_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, buffer ? buffer->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put_sizes(p, buffer_origin_count, buffer_origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put(p, buffer_row_pitch);
+	p = sl_put(p, buffer_slice_pitch);
+	p = sl_put(p, place);
+	p = sl_put(p, place_offset);
+	p = sl_put(p, ticket);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueWriteBufferRect, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_buffer, cl_uint src_origin_count, const size_t *src_origin, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, uint64_t src_row_pitch, uint64_t src_slice_pitch, uint64_t dst_row_pitch, uint64_t dst_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
@@ -807,6 +855,19 @@ static inline cl_int sl_send_settle(struct sl_session *session, struct sl_slot *
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, ticket);
 	sl_end(session, frame, p, SL_CALL_settle, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_notify(struct sl_session *session, struct sl_slot *slot, const sl_object *event, uint64_t state, uint64_t notice)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, event ? event->handle : 0);
+	p = sl_put(p, state);
+	p = sl_put(p, notice);
+	sl_end(session, frame, p, SL_CALL_notify, slot);
 	return CL_SUCCESS;
 }
 

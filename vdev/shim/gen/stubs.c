@@ -493,61 +493,6 @@ cl_int CL_API_CALL sl_clEnqueueBarrier(cl_command_queue command_queue)
 	return status;
 }
 
-cl_int CL_API_CALL sl_clSetEventCallback(cl_event event, cl_int command_exec_callback_type, sl_event_callback pfn_notify, void *user_data)
-{
-	(void)event;
-	(void)command_exec_callback_type;
-	(void)pfn_notify;
-	(void)user_data;
-	return CL_OUT_OF_HOST_MEMORY;
-}
-
-cl_int CL_API_CALL sl_clSetMemObjectDestructorCallback(cl_mem memobj, sl_mem_callback pfn_notify, void *user_data)
-{
-	(void)memobj;
-	(void)pfn_notify;
-	(void)user_data;
-	return CL_OUT_OF_HOST_MEMORY;
-}
-
-cl_int CL_API_CALL sl_clEnqueueReadBufferRect(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)buffer;
-	(void)blocking_read;
-	(void)buffer_origin;
-	(void)host_origin;
-	(void)region;
-	(void)buffer_row_pitch;
-	(void)buffer_slice_pitch;
-	(void)host_row_pitch;
-	(void)host_slice_pitch;
-	(void)ptr;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_OUT_OF_RESOURCES;
-}
-
-cl_int CL_API_CALL sl_clEnqueueWriteBufferRect(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)buffer;
-	(void)blocking_write;
-	(void)buffer_origin;
-	(void)host_origin;
-	(void)region;
-	(void)buffer_row_pitch;
-	(void)buffer_slice_pitch;
-	(void)host_row_pitch;
-	(void)host_slice_pitch;
-	(void)ptr;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_OUT_OF_RESOURCES;
-}
-
 cl_int CL_API_CALL sl_clEnqueueCopyBufferRect(cl_command_queue command_queue, cl_mem src_buffer, cl_mem dst_buffer, const size_t *src_origin, const size_t *dst_origin, const size_t *region, size_t src_row_pitch, size_t src_slice_pitch, size_t dst_row_pitch, size_t dst_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
 	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
@@ -874,14 +819,6 @@ cl_int CL_API_CALL sl_clSetDefaultDeviceCommandQueue(cl_context context, cl_devi
 	return CL_INVALID_OPERATION;
 }
 
-cl_int CL_API_CALL sl_clSetProgramReleaseCallback(cl_program program, sl_program_callback pfn_notify, void *user_data)
-{
-	(void)program;
-	(void)pfn_notify;
-	(void)user_data;
-	return CL_INVALID_OPERATION;
-}
-
 cl_int CL_API_CALL sl_clSetProgramSpecializationConstant(cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value)
 {
 	(void)program;
@@ -902,12 +839,4 @@ cl_mem CL_API_CALL sl_clCreateImageWithProperties(cl_context context, const cl_m
 	if (errcode_ret)
 		*errcode_ret = CL_INVALID_OPERATION;
 	return NULL;
-}
-
-cl_int CL_API_CALL sl_clSetContextDestructorCallback(cl_context context, sl_context_destructor pfn_notify, void *user_data)
-{
-	(void)context;
-	(void)pfn_notify;
-	(void)user_data;
-	return CL_OUT_OF_HOST_MEMORY;
 }

@@ -2,7 +2,7 @@
 #ifndef SL_WIRE_H
 #define SL_WIRE_H
 
-#define SL_PROTOCOL_HASH 0x16889373c4cccbf3ULL
+#define SL_PROTOCOL_HASH 0xbcc1c2828f98ec97ULL
 #define SL_API_VERSION 300U
 
 #define SL_MAGIC 13868429154274387ULL
@@ -11,6 +11,7 @@
 #define SL_WORD_DOORBELL 256ULL
 #define SL_WORD_ASLEEP 320ULL
 #define SL_WORD_OUTPUT 448ULL
+#define SL_WORD_NOTICE 512ULL
 #define SL_WORD_SPACE 384ULL
 #define SL_WORD_SPACE_WAITERS 388ULL
 #define SL_SLOT_COUNT 64ULL
@@ -19,11 +20,13 @@
 #define SL_SLOTS_OFFSET 4096ULL
 #define SL_TICKET_COUNT 1024ULL
 #define SL_TICKET_OFFSET 528384ULL
+#define SL_NOTICE_COUNT 512ULL
+#define SL_NOTICE_OFFSET 532480ULL
 #define SL_RING_SIZE 1048576ULL
-#define SL_RING_OFFSET 532480ULL
+#define SL_RING_OFFSET 536576ULL
 #define SL_STAGING_SIZE 4194304ULL
-#define SL_STAGING_OFFSET 1581056ULL
-#define SL_SEGMENT_SIZE 5775360ULL
+#define SL_STAGING_OFFSET 1585152ULL
+#define SL_SEGMENT_SIZE 5779456ULL
 #define SL_SLOT_FREE 0ULL
 #define SL_SLOT_PENDING 1ULL
 #define SL_SLOT_WAITING 2ULL
@@ -92,6 +95,8 @@ enum sl_call {
 	SL_CALL_clCreateSubBuffer = 83,
 	SL_CALL_clCreateUserEvent = 85,
 	SL_CALL_clSetUserEventStatus = 86,
+	SL_CALL_clEnqueueReadBufferRect = 87,
+	SL_CALL_clEnqueueWriteBufferRect = 88,
 	SL_CALL_clEnqueueCopyBufferRect = 89,
 	SL_CALL_clCreateProgramWithBuiltInKernels = 98,
 	SL_CALL_clCompileProgram = 99,
@@ -115,6 +120,7 @@ enum sl_call {
 	SL_CALL_access = 1006,
 	SL_CALL_leave = 1007,
 	SL_CALL_settle = 1008,
+	SL_CALL_notify = 1010,
 	SL_CALL_output = 1009,
 };
 
