@@ -6,7 +6,15 @@ import "C"
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 	"unsafe"
+)
+
+// A driver may hold a released buffer a moment longer than the last command that
+// used it; a program that allocates again at once waits so long for its bytes.
+const (
+	retiredTimeout = 100 * time.Millisecond
+	retiredPoll    = 100 * time.Microsecond
 )
 
 // hostFlags is where a program wants a buffer's bytes; they are in the arena.
@@ -88,11 +96,17 @@ func (s *Session) reclaim() {
 
 // credit grants bytes of the Lease's memory to the Session.
 func (t *thread) credit(a argsCredit) C.cl_int {
-	t.session.reclaim()
-	if !t.session.lease.take(uint64(a.bytes)) {
-		return C.CL_MEM_OBJECT_ALLOCATION_FAILURE
+	s := t.session
+	s.reclaim()
+	deadline := time.Now().Add(retiredTimeout)
+	for !s.lease.take(uint64(a.bytes)) {
+		if len(s.retired) == 0 || time.Now().After(deadline) {
+			return C.CL_MEM_OBJECT_ALLOCATION_FAILURE
+		}
+		time.Sleep(retiredPoll)
+		s.reclaim()
 	}
-	t.session.credit += uint64(a.bytes)
+	s.credit += uint64(a.bytes)
 	return C.CL_SUCCESS
 }
 
