@@ -31,6 +31,7 @@ var kinds = []struct {
 	{runner.ErrUnavailable, codes.Unavailable},
 	{runner.ErrNoRoute, codes.NotFound},
 	{store.ErrNotFound, codes.NotFound},
+	{store.ErrUnavailable, codes.Unavailable},
 	{runner.ErrQueueFull, codes.ResourceExhausted},
 	{runner.ErrExpired, codes.DeadlineExceeded},
 	{runner.ErrCancelled, codes.Canceled},

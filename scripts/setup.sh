@@ -10,6 +10,8 @@ packages=(
   clinfo clpeak python3-pyopencl python3-venv
   # The sandbox.
   containerd runc
+  # The store that nodes share.
+  redis-server
   # Building and checking.
   gcc libc6-dev clang clang-format clang-tidy protobuf-compiler libprotobuf-dev shellcheck make
 )

@@ -41,6 +41,8 @@ func toStatus(err error) error {
 		code = codes.NotFound
 	case errors.Is(err, store.ErrConflict):
 		code = codes.Aborted
+	case errors.Is(err, store.ErrUnavailable):
+		code = codes.Unavailable
 	}
 	return status.Error(code, err.Error())
 }

@@ -24,7 +24,6 @@ import (
 	"sluice/runtime/sandbox/containerd"
 	"sluice/runtime/sandbox/process"
 	"sluice/scheduler/executor"
-	"sluice/store/bolt"
 )
 
 // stateMode lets programs reach session and inject below the state folder; what is root's alone has modes of its own.
@@ -36,9 +35,9 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	if err := os.MkdirAll(flags.stateFolder, stateMode); err != nil {
 		return fmt.Errorf("making the state folder: %w", err)
 	}
-	registry, err := bolt.Open(flags.in("store.bolt"))
+	registry, err := openStore(ctx, flags, log)
 	if err != nil {
-		return fmt.Errorf("opening the store (does another daemon use %s?): %w", flags.stateFolder, err)
+		return err
 	}
 	defer closing(&err, registry)
 	injected, err := inject.Install(flags.stateFolder, flags.shim)

@@ -23,6 +23,7 @@ const metricsListenDefault = "127.0.0.1:8002"
 // serveFlags is how a daemon is to run.
 type serveFlags struct {
 	stateFolder         string // absolute
+	store               string // URL of a Redis; empty: a file in the state folder
 	listen              string
 	metricsListen       string
 	anonymousTenant     string // empty: requests need an API key
@@ -56,6 +57,7 @@ func newServeCommand(g *globals) *cobra.Command {
 	}
 	set := command.Flags()
 	set.StringVar(&flags.listen, "listen", listenDefault, "where the gateway serves gRPC")
+	set.StringVar(&flags.store, "store", "", "where functions, tenants and keys are kept: a Redis as redis://host:6379 (docs/store.md; default store.bolt in the state folder)")
 	set.StringVar(&flags.metricsListen, "metrics-listen", metricsListenDefault, "where /metrics is served over HTTP")
 	set.StringVar(&flags.anonymousTenant, "anonymous-tenant", store.DefaultTenant, "whose the requests without an API key are; empty refuses them")
 	set.StringVar(&flags.sandbox, "sandbox", sandboxContainerd, "how functions are confined: containerd, or process (not at all)")

@@ -1,0 +1,136 @@
+package redis_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"sluice/store/redis"
+	"sluice/store/storetest"
+)
+
+// patience bounds the wait for what must come; it is no measure of speed.
+const patience = 15 * time.Second
+
+// server is a redis-server of Debian's package, which keeps what it acknowledges.
+type server struct {
+	folder  string
+	socket  string
+	options []string
+	process *exec.Cmd
+}
+
+// newServer starts a server on a socket in a folder of its own; options come after the ones that every server has.
+func newServer(t *testing.T, options ...string) *server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Fatalf("%v; `make setup` installs it", err)
+	}
+	folder, err := os.MkdirTemp("", "redis") // t.TempDir's path is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{folder: folder, socket: filepath.Join(folder, "socket"), options: options}
+	t.Cleanup(func() {
+		s.kill(t)
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(folder, "log"))
+			t.Logf("server's log: %s", log[max(0, len(log)-4096):])
+		}
+		_ = os.RemoveAll(folder)
+	})
+	s.start(t)
+	return s
+}
+
+// start runs the server's process, and returns when it answers.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	arguments := append([]string{
+		"--port", "0", "--unixsocket", s.socket, "--dir", s.folder, "--logfile", filepath.Join(s.folder, "log"), "--daemonize", "no",
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always",
+	}, s.options...)
+	s.process = exec.Command("redis-server", arguments...)
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	client := s.client(t)
+	for deadline := time.Now().Add(patience); client.Ping(t.Context()).Err() != nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
+			t.Fatalf("the server does not start: %s", log)
+		}
+	}
+}
+
+// client speaks to the server past the store; a server with a password refuses its commands, but answers.
+func (s *server) client(t *testing.T) *goredis.Client {
+	client := goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func (s *server) kill(t *testing.T) {
+	if err := s.process.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = s.process.Wait() // it was killed
+}
+
+func (s *server) signal(t *testing.T, signal os.Signal) {
+	if err := s.process.Process.Signal(signal); err != nil {
+		t.Error(err)
+	}
+}
+
+func (s *server) url(parameters string) string { return "unix://" + s.socket + "?" + parameters }
+
+func open(t *testing.T, url string) *redis.Store {
+	t.Helper()
+	opened, err := redis.Open(t.Context(), url, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	return opened
+}
+
+// factory gives each folder a namespace of its own on the server.
+func (s *server) factory(parameters string) storetest.Factory {
+	return func(t *testing.T, folder string) storetest.Engine {
+		t.Helper()
+		return open(t, s.url("namespace="+namespaceOf(folder)+"&"+parameters))
+	}
+}
+
+func namespaceOf(folder string) string {
+	hash := fnv.New64a()
+	_, _ = io.WriteString(hash, folder)
+	return fmt.Sprintf("n%x", hash.Sum64())
+}
+
+// freePort is a port that nobody listens on at this moment.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
