@@ -159,9 +159,7 @@ func (s *Scheduler) place(now time.Time, f *function) bool {
 			continue
 		}
 		i := &instance{id: s.newID(f.key.Function), function: f, need: spec, node: n, slice: slice, neededAt: now}
-		n.free.take(i)
-		f.instances = append(f.instances, i)
-		s.instances[i.id] = i
+		s.enter(i)
 		s.decisions = append(s.decisions, Place{Instance: i.id, Version: f.version, Node: n.capacity.Name, Slice: slice})
 		return true
 	}
@@ -176,6 +174,13 @@ func (s *Scheduler) place(now time.Time, f *function) bool {
 		s.makeRoom(f)
 	}
 	return false
+}
+
+// enter makes an Instance hold its room.
+func (s *Scheduler) enter(i *instance) {
+	i.node.free.take(i)
+	i.function.instances = append(i.function.instances, i)
+	s.instances[i.id] = i
 }
 
 func (s *Scheduler) stop(i *instance, reason StopReason) {

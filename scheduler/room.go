@@ -83,7 +83,7 @@ func (r *room) add(i *instance, sign int) {
 	}
 }
 
-func (s *Scheduler) setNode(capacity Node) {
+func (s *Scheduler) setNode(capacity Node) *node {
 	at := slices.IndexFunc(s.nodes, func(n *node) bool { return n.capacity.Name == capacity.Name })
 	if at < 0 {
 		at = len(s.nodes)
@@ -96,6 +96,7 @@ func (s *Scheduler) setNode(capacity Node) {
 			n.free.take(i)
 		}
 	}
+	return n
 }
 
 // makeRoom stops as few idle Instances of other functions as f needs, least recently needed first; none if

@@ -59,8 +59,12 @@ type Device struct {
 type Event interface{ event() }
 
 type (
-	// NodeChanged says what a node has: new, or in place of what was known of it.
-	NodeChanged struct{ Node Node }
+	// NodeChanged says what a node has: new, or in place of what was known of it; and which Instances of an earlier
+	// Scheduler run there and are kept. Each of them is as one that a Place has started.
+	NodeChanged struct {
+		Node    Node
+		Adopted []Adopted
+	}
 	// Deployed makes a Version known. It is a mistake to change a Version that was not removed.
 	Deployed struct{ Version store.Version }
 	// Removed asks for all Instances of a Version to be stopped and for it to be forgotten.
@@ -92,6 +96,13 @@ func (InstanceReady) event()   {}
 func (InstanceFailed) event()  {}
 func (InstanceStopped) event() {}
 func (Tick) event()            {}
+
+// Adopted is an Instance of an earlier Scheduler. Its Version is known: see Version.
+type Adopted struct {
+	Instance string
+	Key      Key
+	Slice    *device.Slice // nil: the function asks for no device
+}
 
 // Decision is something to do.
 type Decision interface{ decision() }
@@ -157,7 +168,10 @@ func (s *Scheduler) Step(now time.Time, event Event) []Decision {
 	s.steps++
 	switch e := event.(type) {
 	case NodeChanged:
-		s.setNode(e.Node)
+		n := s.setNode(e.Node)
+		for _, adopted := range e.Adopted {
+			s.adopt(now, n, adopted)
+		}
 	case Deployed:
 		s.deploy(now, e.Version)
 	case Removed:
@@ -206,6 +220,30 @@ func (s *Scheduler) deploy(now time.Time, version store.Version) {
 	f.version, f.removed = version, false
 	f.failures, f.retryAt, f.failure, f.failedAt = 0, time.Time{}, "", time.Time{}
 	s.consider(now, f)
+}
+
+// Version finds a Version that is deployed and not removed.
+func (s *Scheduler) Version(key Key) (store.Version, bool) {
+	f := s.byKey[key]
+	if f == nil || f.removed {
+		return store.Version{}, false
+	}
+	return f.version, true
+}
+
+// adopt enters an Instance that an earlier Scheduler placed. It holds its room also where there is too little.
+func (s *Scheduler) adopt(now time.Time, n *node, adopted Adopted) {
+	f := s.byKey[adopted.Key]
+	if f == nil || s.instances[adopted.Instance] != nil {
+		return
+	}
+	f.touch(now)
+	s.enter(&instance{
+		id: adopted.Instance, function: f, need: f.version.Spec, node: n, slice: adopted.Slice, neededAt: now,
+	})
+	if f.removed {
+		s.windUp(f)
+	}
 }
 
 // newID gives an id that is a sandbox's id as well as a part of a path: short, of a-z, 0-9 and single '-'.

@@ -17,7 +17,7 @@ var origin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // transcript drives one Scheduler. Every command but status takes at=DURATION, which sets the clock.
 //
-//	node name=N cpu=1000m memory=1Gi devices=(d0:1Gi,d1:512Mi) reserved=(d0:256Mi)
+//	node name=N cpu=1000m memory=1Gi devices=(d0:1Gi,d1:512Mi) reserved=(d0:256Mi) adopted=(I:F:d0:256Mi,J:G)
 //	deploy F [cpu= memory= device=256Mi compute= batch= concurrency= min= max= idle=]
 //	remove F | demand F queued= in-flight= | ready I | failed I reason= [lasting] | stopped I | tick
 type transcript struct {
@@ -72,7 +72,7 @@ func (r *transcript) event(t *testing.T, d *datadriven.TestData) scheduler.Event
 	key := scheduler.Key{Tenant: "default", Function: name, Version: "1"}
 	switch d.Cmd {
 	case "node":
-		return scheduler.NodeChanged{Node: nodeOf(t, d)}
+		return scheduler.NodeChanged{Node: nodeOf(t, d), Adopted: adoptedOf(t, d)}
 	case "deploy":
 		return scheduler.Deployed{Version: versionOf(t, d, name)}
 	case "remove":
@@ -148,6 +148,20 @@ func nodeOf(t *testing.T, d *datadriven.TestData) scheduler.Node {
 		})
 	}
 	return node
+}
+
+// adoptedOf reads INSTANCE:FUNCTION or INSTANCE:FUNCTION:DEVICE:MEMORY.
+func adoptedOf(t *testing.T, d *datadriven.TestData) []scheduler.Adopted {
+	var all []scheduler.Adopted
+	for _, one := range list(d, "adopted") {
+		parts := strings.Split(one, ":")
+		adopted := scheduler.Adopted{Instance: parts[0], Key: scheduler.Key{Tenant: "default", Function: parts[1], Version: "1"}}
+		if len(parts) > 2 {
+			adopted.Slice = &device.Slice{DeviceID: parts[2], MemoryBytes: memory(t, d, parts[3])}
+		}
+		all = append(all, adopted)
+	}
+	return all
 }
 
 func list(d *datadriven.TestData, key string) []string {

@@ -28,11 +28,14 @@ var (
 	ErrExists     = errors.New("lease id is taken") // a caller's mistake: ids are made unique
 )
 
+// RunHolder begins the Holder of a `sluice run`; every other Holder is an Instance.
+const RunHolder = "run:"
+
 // Lease is one or more Slices granted to one holder of one tenant until a time.
 type Lease struct {
 	ID        string         `json:"id"`
 	Tenant    string         `json:"tenant"`
-	Holder    string         `json:"holder"` // an Instance's id, or "run:<pid>" of a `sluice run`
+	Holder    string         `json:"holder"` // an Instance's id, or RunHolder and the pid of a `sluice run`
 	Slices    []device.Slice `json:"slices"` // every DeviceID is filled in
 	Token     string         `json:"token"`  // secret that a shim shows to use the Lease: 64 hexadecimal digits
 	GrantedAt time.Time      `json:"granted_at"`

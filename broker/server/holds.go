@@ -36,8 +36,8 @@ type hold struct {
 
 	// Under Server.mutex:
 	duration time.Duration   // of the last renewal
-	ending lease.EventKind // why we ended it; empty while it lives, or when its worker died by itself
-	stats  handover.Stats  // the last that the worker told
+	ending   lease.EventKind // why we ended it; empty while it lives, or when its worker died by itself
+	stats    handover.Stats  // the last that the worker told
 }
 
 // end ends the worker; the rest follows when it is gone. The Lease has ended in the ledger already.

@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,12 +87,12 @@ type Executor struct {
 	coreMutex sync.Mutex
 	core      *scheduler.Scheduler
 
-	mutex    sync.Mutex
-	running  map[string]*instance // by id, until nothing is left of it
-	leftover []string             // ids of leases of Instances that an earlier process left
+	mutex   sync.Mutex
+	running map[string]*instance // by id, until nothing is left of it
 
 	group   sync.WaitGroup
-	leaving atomic.Bool // Run ends
+	ending  atomic.Bool // Run ends
+	leaving atomic.Bool // and leaves Instances running
 }
 
 // New makes an Executor and its folders; Run starts it. What is deployed and asked for before that waits.
@@ -140,15 +139,23 @@ func (e *Executor) EndpointFailed(_ scheduler.Key, id string, err error) {
 	e.end(id, fmt.Errorf("it does not answer: %w", err))
 }
 
-// Run deletes what an earlier process left, then starts and stops Instances until ctx ends, and returns when all
-// of them are gone.
+// Leave makes the end of Run leave the Instances that are ready running, for the next process to adopt. It is called before
+// Run's context ends.
+func (e *Executor) Leave() { e.leaving.Store(true) }
+
+// Run adopts what an earlier process left running, then starts and stops Instances until ctx ends, and returns when all
+// of them are gone, but for Leave.
 func (e *Executor) Run(ctx context.Context) error {
-	if err := e.clear(ctx); err != nil {
-		return err
+	if err := e.adopt(ctx); err != nil {
+		if ctx.Err() == nil {
+			return err
+		}
+		return nil // told to end before it could look: what runs is the next process's
 	}
 	e.group.Go(func() { e.followPool(ctx) })
+	e.group.Go(func() { e.sweep(ctx) })
 	e.loop(ctx)
-	e.leaving.Store(true)
+	e.ending.Store(true)
 	e.group.Wait()
 	return nil
 }
@@ -195,32 +202,4 @@ func (e *Executor) step(ctx context.Context, event scheduler.Event) {
 			e.config.Routes.Fail(d.Key, errors.New(d.Reason))
 		}
 	}
-}
-
-// clear deletes every Instance that exists: this process has none yet.
-func (e *Executor) clear(ctx context.Context) error {
-	left, err := e.config.Sandbox.List(ctx)
-	if err != nil {
-		return fmt.Errorf("list instances of an earlier run: %w", err)
-	}
-	for _, one := range left {
-		identity := one.Identity()
-		if err := one.Delete(ctx); err != nil {
-			return fmt.Errorf("delete instance %s of an earlier run: %w", identity.ID, err)
-		}
-		e.log.Info("deleted an instance of an earlier run", "instance", identity.ID)
-		if identity.LeaseID != "" {
-			e.leftover = append(e.leftover, identity.LeaseID)
-		}
-	}
-	folders, err := os.ReadDir(e.config.FunctionFolder)
-	if err != nil {
-		return fmt.Errorf("clear folders of instances: %w", err)
-	}
-	for _, folder := range folders {
-		if err := os.RemoveAll(filepath.Join(e.config.FunctionFolder, folder.Name())); err != nil {
-			return fmt.Errorf("clear folders of instances: %w", err)
-		}
-	}
-	return nil
 }

@@ -150,20 +150,27 @@ func prepare(t *testing.T) *harness {
 			t.Error(err)
 		}
 	})
-	h := &harness{t: t, folder: folder, routes: newRouteTable()}
+	h := &harness{t: t, folder: folder}
 	h.broker, h.client = startSimulatedBroker(t)
-	h.sandbox = h.openSandbox()
+	h.fresh()
+	return h
+}
+
+// fresh makes an Executor as a new process would, over the same folder and the same broker.
+func (h *harness) fresh() {
+	h.t.Helper()
+	h.routes, h.sandbox = newRouteTable(), h.openSandbox()
+	var err error
 	h.Executor, err = executor.New(executor.Config{
 		Node:           scheduler.Node{Name: "n", CPUMilli: 4000, MemoryBytes: 4 * gibibyte},
-		FunctionFolder: filepath.Join(folder, "f"), LogFolder: filepath.Join(folder, "logs"),
+		FunctionFolder: filepath.Join(h.folder, "f"), LogFolder: filepath.Join(h.folder, "logs"),
 		Sandbox: h.sandbox, Broker: h.client, Routes: h.routes,
-		Log:           slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+		Log:           slog.New(slog.NewTextHandler(testWriter{h.t}, nil)),
 		LeaseDuration: 3 * time.Second, StopGrace: 5 * time.Second,
 	})
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	return h
 }
 
 func (h *harness) openSandbox() sandbox.Sandbox {

@@ -31,39 +31,56 @@ type instance struct {
 	key     scheduler.Key
 	place   scheduler.Place
 	logPath string
-	end     context.CancelCauseFunc // of the goroutine's context
+	adopted bool // an earlier process started it
+
+	life    context.Context         // of the goroutine
+	end     context.CancelCauseFunc // of life
+	watch   context.Context         // of the wait for the program's end; lasts until all is cleared away
+	unwatch context.CancelFunc
 
 	sandbox sandbox.Instance // nil before it is made
 	exited  chan error       // gets why the program ended, once
-	watch   context.Context  // of the wait for that; lasts until all is cleared away
 	lease   *lease.Lease
 
 	info Instance // guarded by the Executor's mutex
 }
 
+// begin starts an Instance that the core has placed.
 func (e *Executor) begin(ctx context.Context, place scheduler.Place) {
-	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx))
-	ctx, end := context.WithCancelCause(ctx)
-	i := &instance{
-		id: place.Instance, key: scheduler.KeyOf(place.Version), place: place, end: end,
-		exited: make(chan error, 1), watch: watch,
-	}
+	i := e.newInstance(ctx, place)
+	e.enlist(i)
+	e.launch(i, e.start)
+}
+
+func (e *Executor) newInstance(ctx context.Context, place scheduler.Place) *instance {
+	i := &instance{id: place.Instance, key: scheduler.KeyOf(place.Version), place: place, exited: make(chan error, 1)}
+	i.watch, i.unwatch = context.WithCancel(context.WithoutCancel(ctx))
+	i.life, i.end = context.WithCancelCause(ctx)
 	i.logPath = filepath.Join(e.config.LogFolder, i.key.Tenant, i.key.Function, i.id+logSuffix)
 	i.info = Instance{ID: i.id, Key: i.key, Node: place.Node, State: Starting, StartedAt: time.Now(), LogPath: i.logPath}
+	return i
+}
+
+// enlist makes an Instance listed, and one that end finds.
+func (e *Executor) enlist(i *instance) {
 	e.mutex.Lock()
+	defer e.mutex.Unlock()
 	e.running[i.id] = i
-	e.mutex.Unlock()
+}
+
+// launch begins the life of an Instance; bring puts it onto the route.
+func (e *Executor) launch(i *instance, bring func(context.Context, *instance) error) {
 	e.group.Go(func() {
-		defer unwatch()
-		defer end(nil)
-		e.live(ctx, i)
+		defer i.unwatch()
+		defer i.end(nil)
+		e.live(i.life, i, bring)
 	})
 }
 
 // live is the life of an Instance.
-func (e *Executor) live(ctx context.Context, i *instance) {
+func (e *Executor) live(ctx context.Context, i *instance, bring func(context.Context, *instance) error) {
 	log := e.log.With("instance", i.id, "tenant", i.key.Tenant, "function", i.key.Function, "version", i.key.Version)
-	err := e.start(ctx, i)
+	err := bring(ctx, i)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -72,11 +89,19 @@ func (e *Executor) live(ctx context.Context, i *instance) {
 		e.inbox.add(scheduler.InstanceReady{Instance: i.id})
 		err = e.attend(ctx, i)
 	}
+	if e.isLeft(ctx, i) {
+		log.Info("instance is left running")
+		return
+	}
 	drained := e.config.Routes.Remove(i.key, i.id)
 	e.update(i, func(info *Instance) { info.State = Draining })
 	cause := context.Cause(ctx)
 	inOrder := errors.Is(cause, errStopped) || errors.Is(cause, context.Canceled) // the latter: Run ends
-	if !inOrder {
+	switch {
+	case inOrder:
+	case errors.Is(err, errNotAdopted):
+		log.Info("an instance of an earlier run is not kept", "reason", err)
+	default:
 		log.Warn("instance failed", "error", err)
 		e.metrics.failures.WithLabelValues(i.key.Tenant, i.key.Function).Inc()
 		e.inbox.add(scheduler.InstanceFailed{Instance: i.id, Reason: err.Error(), Lasting: lasting(err)})
@@ -90,6 +115,13 @@ func (e *Executor) live(ctx context.Context, i *instance) {
 	delete(e.running, i.id)
 	e.mutex.Unlock()
 	e.inbox.add(scheduler.InstanceStopped{Instance: i.id})
+}
+
+// isLeft says whether an Instance that Run's end has ended goes on for the next process: one that serves, or did before.
+func (e *Executor) isLeft(ctx context.Context, i *instance) bool {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return e.leaving.Load() && errors.Is(context.Cause(ctx), context.Canceled) && (i.adopted || i.info.State == Ready)
 }
 
 // attend keeps a ready Instance's Lease alive and returns why it ends.
@@ -193,7 +225,7 @@ func (e *Executor) drain(ctx context.Context, i *instance, drained <-chan struct
 }
 
 // persist repeats until it succeeds, since the room is not free before; once Run ends, only a few times: what is
-// left then is deleted by the next Run, and a Lease expires.
+// left then is cleared away by the next Run, and a Lease expires.
 func (e *Executor) persist(ctx context.Context, i *instance, what string, do func(context.Context) error) {
 	wait := clearRetryFirst
 	for try := 1; ; try++ {
@@ -204,7 +236,7 @@ func (e *Executor) persist(ctx context.Context, i *instance, what string, do fun
 			return
 		}
 		e.log.Error("cannot clear away", "what", what, "instance", i.id, "try", try, "error", err)
-		if try >= clearTriesAtEnd && e.leaving.Load() {
+		if try >= clearTriesAtEnd && e.ending.Load() {
 			return
 		}
 		time.Sleep(wait)

@@ -49,9 +49,6 @@ func (e *Executor) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.releaseLeftover(ctx); err != nil {
-		return err
-	}
 	if err := e.readPool(ctx); err != nil {
 		return err
 	}
@@ -109,17 +106,27 @@ func (e *Executor) askRefresh() {
 	}
 }
 
-// readPool tells the core what devices there are and how much of them others hold, and ends those of our Instances
-// whose Lease is gone.
+// readPool tells the core what the node's devices are now.
 func (e *Executor) readPool(ctx context.Context) error {
-	ours := e.holders() // both before and after: an Instance may take or release its Lease meanwhile
-	devices, reason, err := e.config.Broker.Devices(ctx)
+	node, err := e.pool(ctx)
 	if err != nil {
 		return err
 	}
+	e.inbox.add(scheduler.NodeChanged{Node: node})
+	return nil
+}
+
+// pool gives the node with its devices and how much of them others hold, and ends those of our Instances whose Lease is
+// gone.
+func (e *Executor) pool(ctx context.Context) (scheduler.Node, error) {
+	ours := e.holders() // both before and after: an Instance may take or release its Lease meanwhile
+	devices, reason, err := e.config.Broker.Devices(ctx)
+	if err != nil {
+		return scheduler.Node{}, err
+	}
 	leases, err := e.config.Broker.Leases(ctx)
 	if err != nil {
-		return err
+		return scheduler.Node{}, err
 	}
 	alive := make(map[string]bool)
 	for _, l := range leases {
@@ -145,8 +152,7 @@ func (e *Executor) readPool(ctx context.Context) error {
 	if len(devices) == 0 {
 		e.log.Warn("the pool is empty", "reason", reason)
 	}
-	e.inbox.add(scheduler.NodeChanged{Node: node})
-	return nil
+	return node, nil
 }
 
 func reserve(devices []scheduler.Device, held []device.Slice) {
@@ -168,16 +174,4 @@ func (e *Executor) holders() map[string]string {
 		all[id] = i.info.LeaseID
 	}
 	return all
-}
-
-// releaseLeftover gives back what Instances of an earlier process held.
-func (e *Executor) releaseLeftover(ctx context.Context) error {
-	for len(e.leftover) > 0 {
-		err := e.config.Broker.Release(ctx, e.leftover[0])
-		if err != nil && !errors.Is(err, client.ErrNotFound) {
-			return fmt.Errorf("release what an earlier run held: %w", err)
-		}
-		e.leftover = e.leftover[1:]
-	}
-	return nil
 }

@@ -50,6 +50,15 @@ func (e *Executor) start(ctx context.Context, i *instance) error {
 		e.update(i, func(info *Instance) { *phase.took(&info.ColdStart) = took })
 		e.metrics.observe(i.key, phase.name, took)
 	}
+	if err := e.route(i); err != nil {
+		return err
+	}
+	e.metrics.observe(i.key, "total", time.Since(began))
+	return nil
+}
+
+// route lets an Instance that is ready take requests.
+func (e *Executor) route(i *instance) error {
 	e.update(i, func(info *Instance) { info.State, info.ReadyAt = Ready, time.Now() })
 	err := e.config.Routes.Add(i.key, Endpoint{
 		Instance: i.id, Target: i.sandbox.Target(), Dial: i.sandbox.Dial, Concurrency: max(i.place.Version.Spec.Concurrency, 1),
@@ -57,7 +66,6 @@ func (e *Executor) start(ctx context.Context, i *instance) error {
 	if err != nil {
 		return fmt.Errorf("start: put on the route: %w", err)
 	}
-	e.metrics.observe(i.key, "total", time.Since(began))
 	return nil
 }
 
@@ -119,6 +127,12 @@ func (e *Executor) startProgram(ctx context.Context, i *instance) error {
 		return err
 	}
 	e.update(i, func(info *Instance) { info.PID, info.Target = i.sandbox.PID(), i.sandbox.Target() })
+	e.watchExit(i)
+	return nil
+}
+
+// watchExit waits for the program's end beside the Instance's goroutine.
+func (e *Executor) watchExit(i *instance) {
 	e.group.Go(func() {
 		exit, err := i.sandbox.Wait(i.watch)
 		if err != nil {
@@ -127,7 +141,6 @@ func (e *Executor) startProgram(ctx context.Context, i *instance) error {
 		}
 		i.exited <- exitError(i, exit)
 	})
-	return nil
 }
 
 func exitError(i *instance, exit sandbox.Exit) error {
