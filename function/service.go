@@ -11,7 +11,7 @@ import (
 	"sluice/proto/gen/inference"
 )
 
-// requestIDKey is the metadata in which the gateway names the requests of a batch.
+// requestIDKey is the metadata in which the gateway names the requests of a batch; one alone has its id itself.
 const requestIDKey = "sluice-request-id"
 
 // service answers the protocol's calls.
@@ -69,8 +69,12 @@ func tensorMetadata(specs []TensorSpec) []*inference.ModelMetadataResponse_Tenso
 func (s *service) ModelInfer(ctx context.Context, request *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
 	begin := time.Now()
 	response, batch, err := s.server.infer(ctx, request)
+	ids := request.GetId()
+	if ids == "" {
+		ids = strings.Join(metadata.ValueFromIncomingContext(ctx, requestIDKey), ",")
+	}
 	log := s.server.config.Log.With(
-		"request_id", strings.Join(metadata.ValueFromIncomingContext(ctx, requestIDKey), ","),
+		"request_id", ids,
 		"batch", batch,
 		"duration_us", time.Since(begin).Microseconds(),
 	)

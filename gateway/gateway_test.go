@@ -219,10 +219,10 @@ func TestRequestID(t *testing.T) {
 			t.Fatal(err)
 		}
 		calls := f.function.Calls()
-		seen := calls[len(calls)-1].Metadata.Get(runner.RequestIDHeader)
+		seen := calls[len(calls)-1].Request.GetId()
 		told := header.Get(runner.RequestIDHeader)
-		if response.GetId() != given || len(seen) != 1 || seen[0] == "" || !slices.Equal(seen, told) || given != "" && seen[0] != given {
-			t.Errorf("id %q: answered %q, the function saw %v, the client %v", given, response.GetId(), seen, told)
+		if response.GetId() != given || seen == "" || !slices.Equal([]string{seen}, told) || given != "" && seen != given {
+			t.Errorf("id %q: answered %q, the function saw %q, the client %v", given, response.GetId(), seen, told)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"sluice/proto/gen/inference"
 )
 
-// RequestIDHeader is the metadata that carries a request's id to the function, once per request of the Batch.
+// RequestIDHeader is the metadata that carries the requests' ids to the function, once per request, where several were
+// joined. One alone carries its id itself.
 const RequestIDHeader = "sluice-request-id"
 
 // maxRequestIDBytes bounds the ids that go with a Batch: servers refuse metadata of more than 8 KiB. Those beyond it
@@ -52,8 +53,11 @@ func (l *lane) dispatch(formed batcher.Batch, now int64) *batch {
 	return b
 }
 
-// outgoing is the metadata that goes with a batch.
-func (b *batch) outgoing() metadata.MD {
+// outgoing is the context of the call to the function, with the metadata that goes with the batch.
+func (b *batch) outgoing() context.Context {
+	if len(b.calls) == 1 {
+		return b.ctx
+	}
 	ids := make([]string, 0, len(b.calls))
 	length := 0
 	for _, c := range b.calls {
@@ -62,7 +66,7 @@ func (b *batch) outgoing() metadata.MD {
 			ids = append(ids, id)
 		}
 	}
-	return metadata.MD{RequestIDHeader: ids}
+	return metadata.NewOutgoingContext(b.ctx, metadata.MD{RequestIDHeader: ids})
 }
 
 // detach gives a batch a context that does not end with one of its callers but with the last of them, or when the
@@ -70,7 +74,11 @@ func (b *batch) outgoing() metadata.MD {
 func (b *batch) detach(parent context.Context) {
 	var last time.Time
 	for _, c := range b.calls {
-		if deadline, _ := c.ctx.Deadline(); deadline.After(last) {
+		deadline, ok := c.ctx.Deadline()
+		if !ok {
+			deadline = time.Now().Add(MaxDuration)
+		}
+		if deadline.After(last) {
 			last = deadline
 		}
 	}
@@ -96,7 +104,7 @@ func (l *lane) run(b *batch) {
 	request := join(l.key.Function, members)
 	sent := time.Now()
 	var server peer.Peer
-	response, err := b.endpoint.client.ModelInfer(metadata.NewOutgoingContext(b.ctx, b.outgoing()), request, grpc.Peer(&server))
+	response, err := b.endpoint.client.ModelInfer(b.outgoing(), request, grpc.Peer(&server))
 	received := time.Now()
 
 	gone := lost(b.ctx, err)

@@ -15,7 +15,7 @@ type call struct {
 	batcher.Request
 	request *inference.ModelInferRequest
 	bytes   int
-	// ctx ends with the caller, or at the deadline, or after MaxDuration.
+	// ctx ends with the caller, or at the deadline, or about MaxDuration after the call came.
 	ctx  context.Context
 	done chan answer
 
@@ -70,7 +70,11 @@ func (l *lane) newCall(ctx context.Context, request *inference.ModelInferRequest
 	}
 	c.Deadline = c.Arrival + int64(wait)
 	var cancel context.CancelFunc
-	c.ctx, cancel = context.WithTimeout(ctx, left)
+	if given {
+		c.ctx, cancel = context.WithTimeout(ctx, left)
+	} else {
+		c.ctx, cancel = l.runner.horizon.bound(ctx)
+	}
 	return c, cancel, nil
 }
 

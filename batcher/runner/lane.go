@@ -262,7 +262,7 @@ func (l *lane) wake(err error) {
 
 // ended is the error of a context that has ended.
 func ended(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return ErrExpired
 	}
 	return ErrCancelled

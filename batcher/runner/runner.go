@@ -93,6 +93,7 @@ type Runner struct {
 	log     *slog.Logger
 	metrics *metrics
 	epoch   time.Time
+	horizon horizon
 
 	// ctx ends with Run; running counts the goroutines that Run waits for.
 	ctx     context.Context
@@ -216,7 +217,7 @@ func (r *Runner) Route(key Key) (Route, error) {
 
 // Infer runs one request, alone or joined with others, and returns its answer, which has raw contents alone. The
 // request must have raw contents of the right length, one per input, and is not to be changed until Infer returns.
-// Its Id goes to the function as metadata RequestIDHeader. The deadline is ctx's or that of the parameter `timeout`
+// Its Id goes to the function, see RequestIDHeader. The deadline is ctx's or that of the parameter `timeout`
 // (microseconds), whichever comes first.
 //
 // Errors: the sentinels of this package, or the function's own gRPC status.

@@ -28,8 +28,8 @@ func TestInferAlone(t *testing.T) {
 	if response.GetModelName() != "simple" || response.GetModelVersion() != "1" || response.GetId() != "first" {
 		t.Errorf("answer is of %s:%s id %s", response.GetModelName(), response.GetModelVersion(), response.GetId())
 	}
-	if got := f.Calls()[0].Metadata.Get(RequestIDHeader); !slices.Equal(got, []string{"first"}) {
-		t.Errorf("function saw request ids %v", got)
+	if got := f.Calls()[0].Request.GetId(); got != "first" {
+		t.Errorf("function saw request id %q", got)
 	}
 }
 

@@ -28,7 +28,13 @@ type gatewayBench struct {
 // connectionCounts are the numbers of connections, each with one request at a time.
 var connectionCounts = []int{1, 64}
 
-// The ways to the function.
+// way is one way to the function.
+type way struct {
+	target string
+	pid    int // of the process in between; 0: none
+}
+
+// The ways' numbers.
 const (
 	wayDirect = iota
 	wayProxy
@@ -68,7 +74,7 @@ func (b *gatewayBench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop, err := serveDaemon(ctx, b.sluice, state, "--listen", gateway)
+	pid, stop, err := serveDaemon(ctx, b.sluice, state, "--listen", gateway)
 	if err != nil {
 		return err
 	}
@@ -77,12 +83,12 @@ func (b *gatewayBench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	proxy, stopProxy, err := startProxy(ctx, self, direct)
+	proxy, proxyPID, stopProxy, err := startProxy(ctx, self, direct)
 	if err != nil {
 		return err
 	}
 	defer stopProxy()
-	rows, err := b.compare(ctx, [wayCount]string{direct, proxy, gateway})
+	rows, err := b.compare(ctx, [wayCount]way{{target: direct}, {proxy, proxyPID}, {gateway, pid}})
 	if err != nil {
 		return err
 	}
@@ -118,10 +124,11 @@ func (b *gatewayBench) deploy(ctx context.Context, state, gateway string) (targe
 	return "unix://" + sockets[0], nil
 }
 
-// sides are the results of one number of connections, round by round for each way.
-type sides struct{ medians, rates [wayCount][]float64 }
+// sides are the results of one number of connections, round by round for each way: median times, rates, and the CPU time
+// per request of the process in between.
+type sides struct{ medians, rates, cpu [wayCount][]float64 }
 
-func (b *gatewayBench) compare(ctx context.Context, targets [wayCount]string) ([]row, error) {
+func (b *gatewayBench) compare(ctx context.Context, ways [wayCount]way) ([]row, error) {
 	results := make(map[int]*sides)
 	for _, connections := range connectionCounts {
 		results[connections] = new(sides)
@@ -129,14 +136,10 @@ func (b *gatewayBench) compare(ctx context.Context, targets [wayCount]string) ([
 	for round := range b.rounds {
 		for _, connections := range connectionCounts {
 			for turn := range wayCount {
-				way := (round + turn) % wayCount
-				took, rate, err := load(ctx, targets[way], connections, b.duration)
-				if err != nil {
+				i := (round + turn) % wayCount
+				if err := b.measure(ctx, ways[i], i, connections, results[connections]); err != nil {
 					return nil, err
 				}
-				side := results[connections]
-				side.medians[way] = append(side.medians[way], took)
-				side.rates[way] = append(side.rates[way], rate)
 			}
 		}
 	}
@@ -152,9 +155,31 @@ func (b *gatewayBench) compare(ctx context.Context, targets [wayCount]string) ([
 		made("median_64", "us", many.medians, wayProxy),
 		made("rps_1", "rps", one.rates, wayProxy),
 		made("rps_64", "rps", many.rates, wayProxy),
+		made("cpu_1", "us", one.cpu, wayProxy),
+		made("cpu_64", "us", many.cpu, wayProxy),
 		made("direct_median_1", "us", one.medians, wayDirect),
 		made("direct_rps_64", "rps", many.rates, wayDirect),
 	}, nil
+}
+
+// measure adds the results of one way in one round.
+func (b *gatewayBench) measure(ctx context.Context, w way, i, connections int, side *sides) error {
+	before, err := cpuTime(w.pid)
+	if err != nil {
+		return err
+	}
+	took, rate, err := load(ctx, w.target, connections, b.duration)
+	if err != nil {
+		return err
+	}
+	after, err := cpuTime(w.pid)
+	if err != nil {
+		return err
+	}
+	side.medians[i] = append(side.medians[i], took)
+	side.rates[i] = append(side.rates[i], rate)
+	side.cpu[i] = append(side.cpu[i], (after-before).Seconds()*1e6/(rate*b.duration.Seconds()))
+	return nil
 }
 
 func printGatewayRows(rows []row) {
@@ -168,15 +193,15 @@ func printGatewayRows(rows []row) {
 }
 
 // startProxy starts the proxy as a process of its own, as the gateway is one.
-func startProxy(ctx context.Context, self, target string) (address string, stop func(), err error) {
+func startProxy(ctx context.Context, self, target string) (address string, pid int, stop func(), err error) {
 	proxy := exec.CommandContext(ctx, self, "gateway", "-proxy", target)
 	proxy.Stderr = os.Stderr
 	out, err := proxy.StdoutPipe()
 	if err != nil {
-		return "", nil, fmt.Errorf("starting the proxy: %w", err)
+		return "", 0, nil, fmt.Errorf("starting the proxy: %w", err)
 	}
 	if err := proxy.Start(); err != nil {
-		return "", nil, fmt.Errorf("starting the proxy: %w", err)
+		return "", 0, nil, fmt.Errorf("starting the proxy: %w", err)
 	}
 	stop = func() {
 		_ = proxy.Process.Signal(syscall.SIGTERM)
@@ -184,9 +209,9 @@ func startProxy(ctx context.Context, self, target string) (address string, stop 
 	}
 	if _, err := fmt.Fscanln(out, &address); err != nil {
 		stop()
-		return "", nil, fmt.Errorf("reading the proxy's address: %w", err)
+		return "", 0, nil, fmt.Errorf("reading the proxy's address: %w", err)
 	}
-	return address, stop, nil
+	return address, proxy.Process.Pid, stop, nil
 }
 
 // simpleRequest adds and subtracts two vectors of 16 numbers.

@@ -51,7 +51,7 @@ func (b *vdevBench) run(ctx context.Context) error {
 		return fmt.Errorf("making a state folder: %w", err)
 	}
 	defer os.RemoveAll(state)
-	stop, err := serveDaemon(ctx, b.sluice, state, "--listen", "127.0.0.1:0")
+	_, stop, err := serveDaemon(ctx, b.sluice, state, "--listen", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -74,10 +74,10 @@ func (b *vdevBench) run(ctx context.Context) error {
 }
 
 // serveDaemon starts a daemon for the benchmark and waits until it lends devices.
-func serveDaemon(ctx context.Context, sluice, state string, flags ...string) (stop func(), err error) {
+func serveDaemon(ctx context.Context, sluice, state string, flags ...string) (pid int, stop func(), err error) {
 	log, err := os.Create(filepath.Join(state, "log"))
 	if err != nil {
-		return nil, fmt.Errorf("creating the daemon's log: %w", err)
+		return 0, nil, fmt.Errorf("creating the daemon's log: %w", err)
 	}
 	defer log.Close()
 	arguments := append([]string{"--state", state, "serve", "--sandbox", "process", "--metrics-listen", "127.0.0.1:0"}, flags...)
@@ -85,7 +85,7 @@ func serveDaemon(ctx context.Context, sluice, state string, flags ...string) (st
 	daemon.Stdout, daemon.Stderr = log, log
 	daemon.Cancel = func() error { return daemon.Process.Signal(syscall.SIGTERM) }
 	if err := daemon.Start(); err != nil {
-		return nil, fmt.Errorf("starting the daemon: %w", err)
+		return 0, nil, fmt.Errorf("starting the daemon: %w", err)
 	}
 	stop = func() {
 		_ = daemon.Process.Signal(syscall.SIGTERM)
@@ -93,12 +93,12 @@ func serveDaemon(ctx context.Context, sluice, state string, flags ...string) (st
 	}
 	for deadline := time.Now().Add(readyTimeout); ; time.Sleep(100 * time.Millisecond) {
 		if exec.CommandContext(ctx, sluice, "--state", state, "devices").Run() == nil {
-			return stop, nil
+			return daemon.Process.Pid, stop, nil
 		}
 		if time.Now().After(deadline) {
 			stop()
 			said, _ := os.ReadFile(log.Name())
-			return nil, fmt.Errorf("the daemon is not ready after %v; it said:\n%s", readyTimeout, said)
+			return 0, nil, fmt.Errorf("the daemon is not ready after %v; it said:\n%s", readyTimeout, said)
 		}
 	}
 }

@@ -1,0 +1,37 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A request without a deadline ends after MaxDuration and a step at most, as expired.
+func TestHorizon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h horizon
+		for range 3 {
+			begun := time.Now()
+			ctx, cancel := h.bound(t.Context())
+			<-ctx.Done()
+			cancel()
+			if took := time.Since(begun); took < MaxDuration || took > MaxDuration+horizonStep {
+				t.Errorf("ended after %s", took)
+			}
+			if err := ended(ctx); !errors.Is(err, ErrExpired) {
+				t.Errorf("ended with %v", err)
+			}
+		}
+		ctx, cancel := h.bound(t.Context())
+		defer cancel()
+		gone, leave := context.WithCancel(t.Context())
+		left, forget := h.bound(gone)
+		defer forget()
+		leave()
+		if err := ended(left); !errors.Is(err, ErrCancelled) || ctx.Err() != nil {
+			t.Errorf("who leaves gets %v, and a neighbour %v", err, ctx.Err())
+		}
+	})
+}
