@@ -81,8 +81,9 @@ var layers = []layer{
 	// Programs wire concrete types together.
 	{"cmd/sluice", []string{
 		"batcher/...", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
-		"scheduler/...", "store/...", generated,
+		"scheduler/...", "store/...", "cmd/sluice/...", generated,
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
+	{"cmd/sluice/config", nil, "gives any command's flags their values"},
 	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device/opencl"}, "the only program that loads a driver"},
 	{"cmd/sluice-bench", []string{"broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
 }

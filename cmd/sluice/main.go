@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/status"
+
+	"sluice/cmd/sluice/config"
 )
 
 const (
@@ -38,6 +40,7 @@ func main() {
 // globals are the flags that every command knows.
 type globals struct {
 	stateFolder string
+	configFile  string // empty: config.FileDefault if there is one
 	tenant      string
 }
 
@@ -51,17 +54,15 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	state := os.Getenv("SLUICE_STATE")
-	if state == "" {
-		state = stateFolderDefault
-	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return loadState(&g, cmd.Flags()) }
 	flags := root.PersistentFlags()
-	flags.StringVar(&g.stateFolder, "state", state, "the daemon's state folder (SLUICE_STATE)")
+	flags.AddFlagSet(stateFlag(&g))
+	flags.StringVar(&g.configFile, "config", os.Getenv(configVariable), "the configuration file ("+configVariable+"; default "+config.FileDefault+" if there is one)")
 	flags.StringVar(&g.tenant, "tenant", "", "whose functions and leases; empty for the default tenant")
 	root.AddCommand(
 		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
 		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
-		newTenantsCommand(&g),
+		newTenantsCommand(&g), newConfigCommand(&g),
 	)
 	return root
 }

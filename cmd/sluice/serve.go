@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"sluice/runtime/sandbox/containerd"
 	"sluice/store"
@@ -41,41 +42,56 @@ func newServeCommand(g *globals) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon of this machine",
 		Long: "Runs the daemon: it serves inference requests, deploys functions, lends slices of the machine's devices, and starts and\n" +
-			"stops functions' instances as requests come. SIGTERM stops it.",
+			"stops functions' instances as requests come. SIGTERM stops it. Every flag is a key of the configuration file and a\n" +
+			"variable too: `sluice config template` lists them.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if flags.stateFolder, err = filepath.Abs(g.stateFolder); err != nil {
+			if _, err := loadSettings(g, daemonSettings(new(serveFlags)), cmd.Flags()); err != nil {
 				return err
 			}
-			if err := flags.complete(); err != nil {
+			if err := flags.complete(g); err != nil {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 			return serve(cmd.Context(), flags, log)
 		},
 	}
-	set := command.Flags()
-	set.StringVar(&flags.listen, "listen", listenDefault, "where the gateway serves gRPC")
-	set.StringVar(&flags.store, "store", "", "where functions, tenants and keys are kept: a Redis as redis://host:6379 (docs/store.md; default store.bolt in the state folder)")
-	set.StringVar(&flags.metricsListen, "metrics-listen", metricsListenDefault, "where /metrics is served over HTTP")
-	set.StringVar(&flags.anonymousTenant, "anonymous-tenant", store.DefaultTenant, "whose the requests without an API key are; empty refuses them")
-	set.StringVar(&flags.sandbox, "sandbox", sandboxContainerd, "how functions are confined: containerd, or process (not at all)")
-	set.StringVar(&flags.containerdAddress, "containerd-address", containerd.DefaultAddress, "containerd's socket")
-	set.StringVar(&flags.containerdNamespace, "containerd-namespace", containerd.DefaultNamespace, "containerd's namespace for images and containers")
-	set.StringVar(&flags.worker, "worker", "", "the program that serves a lease (default sluice-worker beside this program)")
-	set.StringVar(&flags.shim, "shim", "", "the library that programs are given (default ../lib/libsluice-opencl.so from this program)")
-	set.IntVar(&flags.warmWorkers, "warm-workers", 1, "workers that wait with the driver loaded")
+	flags.register(command.Flags())
 	return command
 }
 
-// complete fills in what lies beside the running program and checks the rest.
-func (f *serveFlags) complete() error {
+// register declares the settings of the daemon. They are in the configuration file and the environment by that alone.
+func (f *serveFlags) register(set *pflag.FlagSet) {
+	set.StringVar(&f.listen, "listen", listenDefault, "where the gateway serves gRPC")
+	set.StringVar(&f.store, "store", "", "where functions, tenants and keys are kept: a Redis as redis://host:6379 (docs/store.md; default store.bolt in the state folder)")
+	set.StringVar(&f.metricsListen, "metrics-listen", metricsListenDefault, "where /metrics is served over HTTP")
+	set.StringVar(&f.anonymousTenant, "anonymous-tenant", store.DefaultTenant, "whose the requests without an API key are; empty refuses them")
+	set.StringVar(&f.sandbox, "sandbox", sandboxContainerd, "how functions are confined: containerd, or process (not at all)")
+	set.StringVar(&f.containerdAddress, "containerd-address", containerd.DefaultAddress, "containerd's socket")
+	set.StringVar(&f.containerdNamespace, "containerd-namespace", containerd.DefaultNamespace, "containerd's namespace for images and containers")
+	set.StringVar(&f.worker, "worker", "", "the program that serves a lease (default sluice-worker beside this program)")
+	set.StringVar(&f.shim, "shim", "", "the library that programs are given (default ../lib/libsluice-opencl.so from this program)")
+	set.IntVar(&f.warmWorkers, "warm-workers", 1, "workers that wait with the driver loaded")
+}
+
+// check reports values that no host can serve with.
+func (f *serveFlags) check() error {
 	if f.sandbox != sandboxContainerd && f.sandbox != sandboxProcess {
 		return fmt.Errorf("--sandbox is %q, must be %s or %s", f.sandbox, sandboxContainerd, sandboxProcess)
 	}
 	if f.warmWorkers < 1 {
 		return fmt.Errorf("--warm-workers is %d, must be at least 1", f.warmWorkers)
+	}
+	return nil
+}
+
+// complete checks the values and fills in what lies beside the running program.
+func (f *serveFlags) complete(g *globals) (err error) {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.stateFolder, err = filepath.Abs(g.stateFolder); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
