@@ -28,7 +28,7 @@ finish() {
   if [[ -n "$daemon" ]] && kill -0 "$daemon" 2>/dev/null; then
     "$sluice" remove simple >/dev/null 2>&1 || true
     "$sluice" remove digits >/dev/null 2>&1 || true
-    kill "$daemon" 2>/dev/null || true
+    "$sluice" drain 2>/dev/null || kill -INT "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
   fi
   if [[ $sandbox == containerd ]]; then

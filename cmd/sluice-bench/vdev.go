@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -83,12 +82,12 @@ func serveDaemon(ctx context.Context, sluice, state string, flags ...string) (pi
 	arguments := append([]string{"--state", state, "serve", "--sandbox", "process", "--metrics-listen", "127.0.0.1:0"}, flags...)
 	daemon := exec.CommandContext(ctx, sluice, arguments...)
 	daemon.Stdout, daemon.Stderr = log, log
-	daemon.Cancel = func() error { return daemon.Process.Signal(syscall.SIGTERM) }
+	daemon.Cancel = func() error { return daemon.Process.Signal(os.Interrupt) }
 	if err := daemon.Start(); err != nil {
 		return 0, nil, fmt.Errorf("starting the daemon: %w", err)
 	}
 	stop = func() {
-		_ = daemon.Process.Signal(syscall.SIGTERM)
+		_ = daemon.Process.Signal(os.Interrupt)
 		_ = daemon.Wait()
 	}
 	for deadline := time.Now().Add(readyTimeout); ; time.Sleep(100 * time.Millisecond) {

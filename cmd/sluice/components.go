@@ -19,10 +19,22 @@ type component struct {
 var errEnded = errors.New("ended by itself")
 
 // runComponents runs all until ctx ends or one of them does. Then it ends them one after the other in the order of the list,
-// each when the one before is gone: those that take work come first, those that others need to finish it come last.
-func runComponents(ctx context.Context, log *slog.Logger, components []component) error {
+// each when the one before is gone: those that take work come first, those that others need to finish it come last. Unless
+// the cause is errEndAll, handOver is called before that.
+func runComponents(ctx context.Context, log *slog.Logger, handOver func(), components []component) error {
 	group, ctx := errgroup.WithContext(ctx)
-	before := ctx.Done()
+	told := make(chan struct{})
+	group.Go(func() error {
+		defer close(told)
+		<-ctx.Done()
+		cause := context.Cause(ctx)
+		log.Info("stopping", "cause", cause)
+		if !errors.Is(cause, errEndAll) {
+			handOver()
+		}
+		return nil
+	})
+	var before <-chan struct{} = told
 	for _, c := range components {
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
 		turn, ended := before, make(chan struct{})
@@ -40,7 +52,6 @@ func runComponents(ctx context.Context, log *slog.Logger, components []component
 			return nil
 		})
 		group.Go(func() error {
-			<-ctx.Done()
 			<-turn
 			stop()
 			return nil

@@ -30,7 +30,7 @@ import (
 const stateMode = 0o755
 
 // serve makes every part of the daemon and joins them; this function is the list of parts. It returns when ctx has ended and all
-// of them are gone.
+// of them are gone; its cause says whether what they run ends too (errEndAll) or goes on.
 func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) {
 	if err := os.MkdirAll(flags.stateFolder, stateMode); err != nil {
 		return fmt.Errorf("making the state folder: %w", err)
@@ -97,7 +97,11 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		return err
 	}
 	log.Info("serving", "gateway", flags.listen, "metrics", flags.metricsListen, "socket", flags.in(socketName), "sandbox", flags.sandbox)
-	return runComponents(ctx, log, []component{
+	handOver := func() {
+		rollout.executor.Leave()
+		broker.Leave()
+	}
+	return runComponents(ctx, log, handOver, []component{
 		{"gateway", func(ctx context.Context) error { return front.Run(ctx, listeners.gateway) }},
 		{"rollout", rollout.Run},
 		{"executor", rollout.executor.Run},

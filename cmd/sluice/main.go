@@ -62,7 +62,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
 		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
-		newTenantsCommand(&g), newConfigCommand(&g),
+		newTenantsCommand(&g), newConfigCommand(&g), newDrainCommand(&g),
 	)
 	return root
 }

@@ -42,8 +42,9 @@ func newServeCommand(g *globals) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon of this machine",
 		Long: "Runs the daemon: it serves inference requests, deploys functions, lends slices of the machine's devices, and starts and\n" +
-			"stops functions' instances as requests come. SIGTERM stops it. Every flag is a key of the configuration file and a\n" +
-			"variable too: `sluice config template` lists them.",
+			"stops functions' instances as requests come. SIGTERM ends it alone: what runs goes on, and the next daemon adopts it. SIGINT\n" +
+			"(and `sluice drain`) ends what it runs, too. Every flag is a key of the configuration file and a variable too:\n" +
+			"`sluice config template` lists them.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := loadSettings(g, daemonSettings(new(serveFlags)), cmd.Flags()); err != nil {
@@ -53,7 +54,9 @@ func newServeCommand(g *globals) *cobra.Command {
 				return err
 			}
 			log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-			return serve(cmd.Context(), flags, log)
+			ctx, cancel := stopContext()
+			defer cancel()
+			return serve(ctx, flags, log)
 		},
 	}
 	flags.register(command.Flags())

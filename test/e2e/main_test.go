@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -155,7 +154,7 @@ func (s *system) stop() error {
 }
 
 func (s *system) stopDaemon() error {
-	if err := s.daemon.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := s.daemon.Process.Signal(os.Interrupt); err != nil {
 		return err
 	}
 	return s.daemon.Wait()
