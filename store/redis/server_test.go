@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -49,13 +51,14 @@ func newServer(t *testing.T, options ...string) *server {
 		}
 		_ = os.RemoveAll(folder)
 	})
-	s.start(t)
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
 // start runs the server's process, and returns when it answers.
-func (s *server) start(t *testing.T) {
-	t.Helper()
+func (s *server) start() error {
 	arguments := append([]string{
 		"--port", "0", "--unixsocket", s.socket, "--dir", s.folder, "--logfile", filepath.Join(s.folder, "log"), "--daemonize", "no",
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always",
@@ -63,29 +66,45 @@ func (s *server) start(t *testing.T) {
 	s.process = exec.Command("redis-server", arguments...)
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	client := s.client(t)
-	for deadline := time.Now().Add(patience); client.Ping(t.Context()).Err() != nil; time.Sleep(5 * time.Millisecond) {
+	client := s.client()
+	defer client.Close()
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		var answered goredis.Error
+		err := client.Ping(context.Background()).Err()
+		if err == nil || errors.As(err, &answered) && !goredis.HasErrorPrefix(err, "LOADING") {
+			return nil
+		}
 		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(filepath.Join(s.folder, "log"))
-			t.Fatalf("the server does not start: %s", log)
+			return fmt.Errorf("the server does not start: %w", err)
 		}
 	}
 }
 
-// client speaks to the server past the store; a server with a password refuses its commands, but answers.
-func (s *server) client(t *testing.T) *goredis.Client {
-	client := goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
+// client speaks to the server past the store.
+func (s *server) client() *goredis.Client {
+	return goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.socket, MaxRetries: -1})
 }
 
+// do runs one command past the store.
+func (s *server) do(t *testing.T, command ...any) any {
+	t.Helper()
+	client := s.client()
+	defer client.Close()
+	answer, err := client.Do(t.Context(), command...).Result()
+	if err != nil {
+		t.Errorf("%v: %v", command, err)
+	}
+	return answer
+}
+
+// kill ends the process as a crash would, and returns when it is gone.
 func (s *server) kill(t *testing.T) {
-	if err := s.process.Process.Kill(); err != nil {
+	if err := s.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Error(err)
 	}
-	_ = s.process.Wait() // it was killed
+	_ = s.process.Wait() // says that it was killed
 }
 
 func (s *server) signal(t *testing.T, signal os.Signal) {
@@ -96,9 +115,11 @@ func (s *server) signal(t *testing.T, signal os.Signal) {
 
 func (s *server) url(parameters string) string { return "unix://" + s.socket + "?" + parameters }
 
+var discard = slog.New(slog.DiscardHandler)
+
 func open(t *testing.T, url string) *redis.Store {
 	t.Helper()
-	opened, err := redis.Open(t.Context(), url, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	opened, err := redis.Open(t.Context(), url, discard)
 	if err != nil {
 		t.Fatal(err)
 	}

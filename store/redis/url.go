@@ -47,9 +47,14 @@ func parseURL(text string) (settings, error) {
 	if u.Scheme == "unix" {
 		s.address = u.Path
 	}
-	if s.address == "" {
+	scheme, isCluster := strings.CutSuffix(u.Scheme, clusterSuffix)
+	switch {
+	case scheme != "redis" && scheme != "rediss" && (scheme != "unix" || isCluster):
+		return settings{}, fmt.Errorf("%w: scheme %q is not redis, rediss, redis-cluster, rediss-cluster or unix", store.ErrInvalid, u.Scheme)
+	case s.address == "":
 		return settings{}, fmt.Errorf("%w: names no server", store.ErrInvalid)
 	}
+	u.Scheme = scheme
 	query := u.Query()
 	own := make(map[string]string)
 	for _, name := range []string{"namespace", "retry_for", "durability", "password_file", "ca_file", "cert_file", "key_file"} {
@@ -60,11 +65,6 @@ func parseURL(text string) (settings, error) {
 	if err := s.parseOwn(own); err != nil {
 		return settings{}, err
 	}
-	scheme, isCluster := strings.CutSuffix(u.Scheme, clusterSuffix)
-	if scheme != "redis" && scheme != "rediss" && (scheme != "unix" || isCluster) {
-		return settings{}, fmt.Errorf("%w: scheme %q is not redis, rediss, redis-cluster, rediss-cluster or unix", store.ErrInvalid, u.Scheme)
-	}
-	u.Scheme = scheme
 	if isCluster {
 		s.cluster, err = redis.ParseClusterURL(u.String())
 	} else {
@@ -107,13 +107,13 @@ func (s *settings) complete(own map[string]string) error {
 	var read, write, dial *time.Duration
 	credentials := credentialsFrom(own["password_file"])
 	if s.cluster != nil {
-		s.cluster.MaxRetries, s.cluster.ContextTimeoutEnabled = -1, true
+		s.cluster.MaxRetries, s.cluster.DialerRetries, s.cluster.ContextTimeoutEnabled = -1, 1, true
 		read, write, dial, encryption = &s.cluster.ReadTimeout, &s.cluster.WriteTimeout, &s.cluster.DialTimeout, s.cluster.TLSConfig
 		if own["password_file"] != "" {
 			s.cluster.CredentialsProviderContext = credentials(s.cluster.Username)
 		}
 	} else {
-		s.single.MaxRetries, s.single.ContextTimeoutEnabled = -1, true
+		s.single.MaxRetries, s.single.DialerRetries, s.single.ContextTimeoutEnabled = -1, 1, true
 		read, write, dial, encryption = &s.single.ReadTimeout, &s.single.WriteTimeout, &s.single.DialTimeout, s.single.TLSConfig
 		if own["password_file"] != "" {
 			s.single.CredentialsProviderContext = credentials(s.single.Username)
