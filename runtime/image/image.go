@@ -30,6 +30,9 @@ var ErrInvalid = errors.New("invalid image")
 // ErrLibrary says that a library which a program links was not found on this machine.
 var ErrLibrary = errors.New("library not found")
 
+// ErrNotFound says that a registry has no image of a name.
+var ErrNotFound = errors.New("image not found in its registry")
+
 var namePattern = regexp.MustCompile(`^[a-z0-9]+([._/:-]{1,2}[a-zA-Z0-9]+)*(@sha256:[0-9a-f]{64})?$`)
 
 // Name completes an image's name as users write it: without a tag or a digest it gets the tag latest.

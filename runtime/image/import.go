@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 )
@@ -33,17 +34,21 @@ func Import(ctx context.Context, client *containerd.Client, archive io.Reader) (
 	if len(loaded) != 1 {
 		return Imported{}, fmt.Errorf("import image: %w: the archive has %d named images, must have 1", ErrInvalid, len(loaded))
 	}
-	imported := Imported{Name: loaded[0].Name, Digest: loaded[0].Target.Digest}
-	imported.Pinned = pinned(imported.Name, imported.Digest)
-	unpacked := containerd.NewImage(client, loaded[0])
-	if imported.Snapshotter, err = Unpack(ctx, unpacked); err != nil {
+	return finish(ctx, client, loaded[0])
+}
+
+// finish unpacks an image that containerd has, and gives it its second name.
+func finish(ctx context.Context, client *containerd.Client, image images.Image) (Imported, error) {
+	made := Imported{Name: image.Name, Digest: image.Target.Digest, Pinned: pinned(image.Name, image.Target.Digest)}
+	var err error
+	if made.Snapshotter, err = Unpack(ctx, containerd.NewImage(client, image)); err != nil {
 		return Imported{}, err
 	}
-	loaded[0].Name = imported.Pinned
-	if _, err := client.ImageService().Create(ctx, loaded[0]); err != nil && !errdefs.IsAlreadyExists(err) {
-		return Imported{}, fmt.Errorf("import image: name %s: %w", imported.Pinned, err)
+	image.Name = made.Pinned
+	if _, err := client.ImageService().Create(ctx, image); err != nil && !errdefs.IsAlreadyExists(err) {
+		return Imported{}, fmt.Errorf("name image %s: %w", made.Pinned, err)
 	}
-	return imported, nil
+	return made, nil
 }
 
 // pinned replaces the tag by the digest.
