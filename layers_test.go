@@ -73,6 +73,7 @@ var layers = []layer{
 
 	{"store/storetest", []string{"store"}, "the conformance suite sees the interfaces alone"},
 	{"store/bolt", []string{"store"}, "one engine"},
+	{"store/directory", []string{"store"}, "follows any engine"},
 	{"store/redis", []string{"store"}, "one engine"},
 	{"examples/...", []string{"function", "examples/...", generated}, "what a tenant may write: they see what a tenant sees"},
 

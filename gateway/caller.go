@@ -19,26 +19,28 @@ const (
 	bearer              = "bearer "
 )
 
-// tenant finds out who is calling.
-func (s *service) tenant(ctx context.Context) (string, error) {
+// tenant finds out who is calling, and counts the call.
+func (s *service) tenant(ctx context.Context) (store.Tenant, error) {
 	key, err := apiKey(ctx)
 	if err != nil {
-		return "", err
+		return store.Tenant{}, err
 	}
-	if key == "" {
-		if s.DefaultTenant == "" {
-			return "", fmt.Errorf("%w: send one as metadata %s: Bearer <key>", ErrUnauthenticated, authorizationHeader)
-		}
-		return s.DefaultTenant, nil
+	var tenant store.Tenant
+	switch {
+	case key != "":
+		tenant, err = s.Tenants.TenantOf(key)
+	case s.DefaultTenant != "":
+		tenant, err = s.Tenants.Tenant(s.DefaultTenant)
+	default:
+		return store.Tenant{}, fmt.Errorf("%w: send one as metadata %s: Bearer <key>", ErrUnauthenticated, authorizationHeader)
 	}
-	tenant, err := s.Tenants.TenantOf(ctx, key)
 	if errors.Is(err, store.ErrNotFound) {
-		return "", ErrUnauthenticated
+		return store.Tenant{}, ErrUnauthenticated
 	}
 	if err != nil {
-		return "", fmt.Errorf("look up the API key: %w", err)
+		return store.Tenant{}, fmt.Errorf("look up the caller: %w", err)
 	}
-	return tenant, nil
+	return tenant, s.rates.take(tenant)
 }
 
 // apiKey returns the key that a call carries, empty where it carries none.
@@ -62,21 +64,21 @@ func apiKey(ctx context.Context) (string, error) {
 	return keys[0], nil
 }
 
-// resolve finds the model that a call names, among the caller's.
-func (s *service) resolve(ctx context.Context, model, version string) (runner.Key, error) {
+// resolve finds who is calling and the model that the call names, among the caller's.
+func (s *service) resolve(ctx context.Context, model, version string) (runner.Key, store.Tenant, error) {
 	if err := checkName(model); err != nil {
-		return runner.Key{}, fmt.Errorf("%w: model %w", ErrInvalid, err)
+		return runner.Key{}, store.Tenant{}, fmt.Errorf("%w: model %w", ErrInvalid, err)
 	}
 	if len(version) > MaxNameBytes {
-		return runner.Key{}, fmt.Errorf("%w: model version has %d bytes, the limit is %d", ErrInvalid, len(version), MaxNameBytes)
+		return runner.Key{}, store.Tenant{}, fmt.Errorf("%w: model version has %d bytes, the limit is %d", ErrInvalid, len(version), MaxNameBytes)
 	}
 	tenant, err := s.tenant(ctx)
 	if err != nil {
-		return runner.Key{}, err
+		return runner.Key{}, store.Tenant{}, err
 	}
-	key, err := s.Functions.Resolve(ctx, tenant, model, version)
+	key, err := s.Functions.Resolve(ctx, tenant.Name, model, version)
 	if err != nil {
-		return runner.Key{}, fmt.Errorf("model %q version %q: %w", model, version, err)
+		return runner.Key{}, store.Tenant{}, fmt.Errorf("model %q version %q: %w", model, version, err)
 	}
-	return key, nil
+	return key, tenant, nil
 }

@@ -23,7 +23,7 @@ var dataTypes = map[string]inference.DataType{
 
 // ModelMetadata tells what the function says about its tensors; asking a function that sleeps starts it.
 func (s *service) ModelMetadata(ctx context.Context, request *inference.ModelMetadataRequest) (*inference.ModelMetadataResponse, error) {
-	key, err := s.resolve(ctx, request.GetName(), request.GetVersion())
+	key, _, err := s.resolve(ctx, request.GetName(), request.GetVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (s *service) ModelMetadata(ctx context.Context, request *inference.ModelMet
 // ModelConfig tells in Triton's terms how a function batches and what its tensors are
 // (protocol/extension_model_configuration.md).
 func (s *service) ModelConfig(ctx context.Context, request *inference.ModelConfigRequest) (*inference.ModelConfigResponse, error) {
-	key, err := s.resolve(ctx, request.GetName(), request.GetVersion())
+	key, _, err := s.resolve(ctx, request.GetName(), request.GetVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func configDims(route runner.Route, tensor *inference.ModelMetadataResponse_Tens
 // ModelStatistics has one entry for the model that is named, or one for each of the caller's.
 func (s *service) ModelStatistics(ctx context.Context, request *inference.ModelStatisticsRequest) (*inference.ModelStatisticsResponse, error) {
 	if request.GetName() != "" {
-		key, err := s.resolve(ctx, request.GetName(), request.GetVersion())
+		key, _, err := s.resolve(ctx, request.GetName(), request.GetVersion())
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +105,7 @@ func (s *service) ModelStatistics(ctx context.Context, request *inference.ModelS
 	if err != nil {
 		return nil, err
 	}
-	keys, err := s.Functions.List(ctx, tenant)
+	keys, err := s.Functions.List(ctx, tenant.Name)
 	if err != nil {
 		return nil, fmt.Errorf("list functions: %w", err)
 	}

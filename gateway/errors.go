@@ -17,6 +17,8 @@ var (
 	ErrInvalid = errors.New("invalid request")
 	// ErrUnauthenticated is the error of a call without an API key, or with one that is nobody's.
 	ErrUnauthenticated = errors.New("no valid API key")
+	// ErrLimit is the error of a call beyond what its tenant may; it names the limit.
+	ErrLimit = errors.New("over the tenant's limit")
 )
 
 // kinds maps kinds of errors to gRPC codes; the first that fits counts.
@@ -26,6 +28,7 @@ var kinds = []struct {
 }{
 	{ErrUnauthenticated, codes.Unauthenticated},
 	{ErrInvalid, codes.InvalidArgument},
+	{ErrLimit, codes.ResourceExhausted},
 	{runner.ErrRequest, codes.InvalidArgument},
 	{runner.ErrOutput, codes.Internal},
 	{runner.ErrUnavailable, codes.Unavailable},

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // clients may compress, as Triton's can
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -20,15 +22,18 @@ import (
 
 	"sluice/batcher/runner"
 	"sluice/proto/gen/inference"
+	"sluice/store"
 )
 
 // drainTimeout is how long requests may go on when the gateway stops.
 const drainTimeout = 10 * time.Second
 
-// Tenants knows who is calling.
+// Tenants knows who is calling and what they may. It answers from memory.
 type Tenants interface {
-	// TenantOf returns the tenant whose API key this is; a key that is nobody's gives store.ErrNotFound.
-	TenantOf(ctx context.Context, key string) (string, error)
+	// TenantOf returns the tenant whose API key this is; a key that opens nothing gives store.ErrNotFound.
+	TenantOf(key string) (store.Tenant, error)
+	// Tenant returns the tenant of that name; one that may do nothing gives store.ErrNotFound.
+	Tenant(name string) (store.Tenant, error)
 }
 
 // Functions knows what is deployed.
@@ -47,6 +52,8 @@ type Config struct {
 	Runner    *runner.Runner
 	// DefaultTenant is who calls without an API key; empty: a key is needed.
 	DefaultTenant string
+	// Credentials secure connections; nil: they are plain.
+	Credentials credentials.TransportCredentials
 	// Version is what ServerMetadata tells.
 	Version string
 	// Log may be nil.
@@ -64,9 +71,13 @@ func New(config Config) *Server {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	if config.Credentials == nil {
+		config.Credentials = insecure.NewCredentials()
+	}
 	service := &service{Config: config}
 	s := &Server{
 		grpc: grpc.NewServer(
+			grpc.Creds(config.Credentials),
 			grpc.UnaryInterceptor(service.mapErrors),
 			grpc.MaxRecvMsgSize(MaxMessageBytes),
 			grpc.MaxHeaderListSize(MaxHeaderBytes),

@@ -27,13 +27,18 @@ import (
 type directory struct {
 	keys   map[string]string
 	models []runner.Key
+	limits map[string]store.TenantLimits
 }
 
-func (d directory) TenantOf(_ context.Context, key string) (string, error) {
+func (d directory) TenantOf(key string) (store.Tenant, error) {
 	if tenant, ok := d.keys[key]; ok {
-		return tenant, nil
+		return d.Tenant(tenant)
 	}
-	return "", fmt.Errorf("API key: %w", store.ErrNotFound)
+	return store.Tenant{}, fmt.Errorf("API key: %w", store.ErrNotFound)
+}
+
+func (d directory) Tenant(name string) (store.Tenant, error) {
+	return store.Tenant{Name: name, Limits: d.limits[name]}, nil
 }
 
 func (d directory) Resolve(_ context.Context, tenant, model, version string) (runner.Key, error) {
@@ -69,6 +74,13 @@ func start(t *testing.T, defaultTenant string) *fixture {
 
 func startWith(t *testing.T, defaultTenant string, infer func(functiontest.Call) (*inference.ModelInferResponse, error)) *fixture {
 	t.Helper()
+	return startLimited(t, defaultTenant, infer, nil)
+}
+
+func startLimited(
+	t *testing.T, defaultTenant string, infer func(functiontest.Call) (*inference.ModelInferResponse, error), limits map[string]store.TenantLimits,
+) *fixture {
+	t.Helper()
 	simple := runner.Key{Tenant: "default", Function: "simple", Version: "2"}
 	alone := runner.Key{Tenant: "other", Function: "alone", Version: "1"}
 	r := runner.New(runner.Config{})
@@ -86,7 +98,7 @@ func startWith(t *testing.T, defaultTenant string, infer func(functiontest.Call)
 			t.Fatal(err)
 		}
 	}
-	known := directory{keys: map[string]string{"secret": "other"}, models: []runner.Key{simple, alone}}
+	known := directory{keys: map[string]string{"secret": "other"}, models: []runner.Key{simple, alone}, limits: limits}
 	server := New(Config{Tenants: known, Functions: known, Runner: r, DefaultTenant: defaultTenant, Version: "test"})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

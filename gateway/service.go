@@ -20,6 +20,7 @@ import (
 type service struct {
 	inference.UnimplementedGRPCInferenceServiceServer
 	Config
+	rates rates
 }
 
 func (s *service) ServerLive(context.Context, *inference.ServerLiveRequest) (*inference.ServerLiveResponse, error) {
@@ -39,7 +40,7 @@ func (s *service) ServerMetadata(context.Context, *inference.ServerMetadataReque
 
 // ModelReady is true for what is deployed, asleep or not: a request to it is answered.
 func (s *service) ModelReady(ctx context.Context, request *inference.ModelReadyRequest) (*inference.ModelReadyResponse, error) {
-	key, err := s.resolve(ctx, request.GetName(), request.GetVersion())
+	key, _, err := s.resolve(ctx, request.GetName(), request.GetVersion())
 	if err == nil {
 		_, err = s.Runner.Route(key)
 	}
@@ -52,7 +53,10 @@ func (s *service) ModelReady(ctx context.Context, request *inference.ModelReadyR
 // ModelInfer runs one request. Its id, or one made for it, goes to the function and comes back as metadata.
 func (s *service) ModelInfer(ctx context.Context, request *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
 	begun := time.Now()
-	key, err := s.resolve(ctx, request.GetModelName(), request.GetModelVersion())
+	key, tenant, err := s.resolve(ctx, request.GetModelName(), request.GetModelVersion())
+	if err == nil {
+		err = checkSize(tenant, request)
+	}
 	if err == nil {
 		err = validate(request)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -13,11 +12,21 @@ import (
 const (
 	apiKeyPrefix      = "sluice_"
 	apiKeyRandomBytes = 32
+	apiKeyIDDigits    = 12
 	// MaxAPIKeyBytes bounds what a caller may send as a key.
 	MaxAPIKeyBytes = 128
 	// MaxAPIKeyLabelBytes bounds what a tenant may call a key.
 	MaxAPIKeyLabelBytes = 128
 )
+
+// APIKey says which tenant a caller with a key is. The key itself is not kept: Hash is its SHA-256 in hex.
+type APIKey struct {
+	Hash      string    `json:"hash"`
+	Tenant    string    `json:"tenant"`
+	Label     string    `json:"label"` // what the tenant calls the key, for listings
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // from when it opens nothing; zero: never
+}
 
 // NewAPIKey makes a key for a tenant. The secret is what the caller sends; only the record may be kept.
 func NewAPIKey(tenant, label string, now time.Time) (secret string, key APIKey, err error) {
@@ -39,15 +48,8 @@ func HashAPIKey(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Authenticate gives the tenant that a key stands for, or ErrNotFound.
-func Authenticate(ctx context.Context, registry Registry, secret string) (Tenant, error) {
-	if secret == "" || len(secret) > MaxAPIKeyBytes {
-		return Tenant{}, fmt.Errorf("API key: %w", ErrNotFound)
-	}
-	key, _, err := Load[APIKey](ctx, registry, HashAPIKey(secret))
-	if err != nil {
-		return Tenant{}, err
-	}
-	tenant, _, err := Load[Tenant](ctx, registry, key.Tenant)
-	return tenant, err
-}
+// ID names a key where it is listed or logged. It tells nothing of the key.
+func (k APIKey) ID() string { return k.Hash[:min(apiKeyIDDigits, len(k.Hash))] }
+
+// Ended says whether a key opens nothing any more.
+func (k APIKey) Ended(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }

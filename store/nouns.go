@@ -32,12 +32,6 @@ func CheckName(field, name string) error {
 	return nil
 }
 
-// Tenant is who deploys functions and is counted for what they use.
-type Tenant struct {
-	Name      string    `json:"name"`
-	CreatedAt time.Time `json:"created_at"`
-}
-
 // Function is what a tenant deployed under one name; its Versions are records of their own.
 type Function struct {
 	Tenant    string    `json:"tenant"`
@@ -54,14 +48,6 @@ type Version struct {
 	Number    string       `json:"number"` // "1", "2", ... in the order of deployment
 	Spec      FunctionSpec `json:"spec"`
 	CreatedAt time.Time    `json:"created_at"`
-}
-
-// APIKey says which tenant a caller with a key is. The key itself is not kept: Hash is its SHA-256 in hex.
-type APIKey struct {
-	Hash      string    `json:"hash"`
-	Tenant    string    `json:"tenant"`
-	Label     string    `json:"label"` // what the tenant calls the key, for listings
-	CreatedAt time.Time `json:"created_at"`
 }
 
 // Kinds of records.

@@ -10,12 +10,14 @@ import (
 	"sluice/proto/gen/control"
 	"sluice/runtime/image"
 	"sluice/store"
+	"sluice/store/directory"
 )
 
 // controlServer is the control API over the store and what follows it.
 type controlServer struct {
 	control.UnimplementedControlServer
 	registry    store.Registry
+	known       *directory.Directory
 	rollout     *rollout
 	importImage importImage // nil: this sandbox runs no images
 	logFolder   string

@@ -42,7 +42,11 @@ func (s *controlServer) CreateKey(ctx context.Context, request *control.CreateKe
 	if err != nil && !errors.Is(err, store.ErrConflict) { // a conflict: the tenant exists
 		return nil, toStatus(err)
 	}
-	if _, err := store.Save(ctx, s.registry, key, 0); err != nil {
+	revision, err := store.Save(ctx, s.registry, key, 0)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	if err := s.known.Await(ctx, store.KindAPIKey, revision); err != nil {
 		return nil, toStatus(err)
 	}
 	return &control.CreateKeyResponse{Tenant: tenant, Key: secret}, nil

@@ -24,6 +24,7 @@ import (
 	"sluice/runtime/sandbox/containerd"
 	"sluice/runtime/sandbox/process"
 	"sluice/scheduler/executor"
+	"sluice/store/directory"
 )
 
 // stateMode lets programs reach session and inject below the state folder; what is root's alone has modes of its own.
@@ -83,14 +84,18 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		return err
 	}
 
+	known, err := directory.Open(ctx, registry, log.With("component", "directory"), nil)
+	if err != nil {
+		return err
+	}
 	front := gateway.New(gateway.Config{
-		Tenants: tenants{registry}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
+		Tenants: callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
 		Log: log.With("component", "gateway"),
 	})
 	api := grpc.NewServer()
 	broker.Register(api)
 	control.RegisterControlServer(api, &controlServer{
-		registry: registry, rollout: rollout, importImage: importer, logFolder: flags.in("logs"), log: log.With("component", "control"),
+		registry: registry, known: known, rollout: rollout, importImage: importer, logFolder: flags.in("logs"), log: log.With("component", "control"),
 	})
 	listeners, err := listen(flags)
 	if err != nil {
@@ -103,6 +108,7 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	}
 	return runComponents(ctx, log, handOver, []component{
 		{"gateway", func(ctx context.Context) error { return front.Run(ctx, listeners.gateway) }},
+		{"directory", known.Run},
 		{"rollout", rollout.Run},
 		{"executor", rollout.executor.Run},
 		{"runner", rollout.routes.Run},

@@ -201,11 +201,3 @@ func (r routes) Remove(key scheduler.Key, instance string) <-chan struct{} {
 }
 
 func (r routes) Fail(key scheduler.Key, cause error) { r.runner.Fail(runner.Key(key), cause) }
-
-// tenants implements gateway.Tenants.
-type tenants struct{ registry store.Registry }
-
-func (t tenants) TenantOf(ctx context.Context, key string) (string, error) {
-	tenant, err := store.Authenticate(ctx, t.registry, key)
-	return tenant.Name, err
-}

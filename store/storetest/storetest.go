@@ -54,7 +54,7 @@ func RunRegistry(t *testing.T, factory Factory) {
 		"DeployNumbersVersions":      testDeploy,
 		"ConcurrentDeployments":      testConcurrentDeploy,
 		"RemoveFunction":             testRemove,
-		"Authenticate":               testAuthenticate,
+		"APIKey":                     testAPIKey,
 	}.run(t, factory)
 }
 
