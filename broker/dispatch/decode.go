@@ -75,7 +75,7 @@ func (d *decoder) scalar() uint64 {
 
 var refusals = map[kind]C.cl_int{
 	kindContext: C.CL_INVALID_CONTEXT, kindQueue: C.CL_INVALID_COMMAND_QUEUE, kindMem: C.CL_INVALID_MEM_OBJECT,
-	kindProgram: C.CL_INVALID_PROGRAM, kindKernel: C.CL_INVALID_KERNEL, kindEvent: C.CL_INVALID_EVENT,
+	kindProgram: C.CL_INVALID_PROGRAM, kindSampler: C.CL_INVALID_SAMPLER, kindKernel: C.CL_INVALID_KERNEL, kindEvent: C.CL_INVALID_EVENT,
 }
 
 func (d *decoder) handle(k kind) *object {
@@ -148,6 +148,15 @@ func (d *decoder) bytes() []byte {
 	}
 	b := d.rest[:n:n]
 	d.rest = d.rest[padded:]
+	return b
+}
+
+// bytesExactly returns n bytes: as many as the driver will read.
+func (d *decoder) bytesExactly(n int) []byte {
+	b := d.bytes()
+	if len(b) != n {
+		d.violate("%d bytes where the call takes %d", len(b), n)
+	}
 	return b
 }
 

@@ -23,12 +23,12 @@ var extensionsForwarded = map[string]bool{
 	"cl_khr_global_int32_base_atomics": true, "cl_khr_global_int32_extended_atomics": true,
 	"cl_khr_local_int32_base_atomics": true, "cl_khr_local_int32_extended_atomics": true,
 	"cl_khr_int64_base_atomics": true, "cl_khr_int64_extended_atomics": true,
-	"cl_khr_fp16": true, "cl_khr_fp64": true, "cl_khr_subgroups": true,
+	"cl_khr_3d_image_writes": true, "cl_khr_fp16": true, "cl_khr_fp64": true, "cl_khr_subgroups": true,
 }
 
 // featuresHidden are the kernel language's optional features that need calls
 // which are not forwarded.
-var featuresHidden = []string{"images", "image_writes", "pipes", "device_enqueue"}
+var featuresHidden = []string{"pipes", "device_enqueue"}
 
 var platformFacts = []C.cl_platform_info{
 	C.CL_PLATFORM_PROFILE, C.CL_PLATFORM_VERSION, C.CL_PLATFORM_NAME, C.CL_PLATFORM_VENDOR, C.CL_PLATFORM_EXTENSIONS,
@@ -76,15 +76,10 @@ var deviceFacts = []C.cl_device_info{
 	C.CL_DEVICE_LATEST_CONFORMANCE_VERSION_PASSED,
 }
 
-// zeroFacts are of what is not forwarded: images, shared virtual memory,
-// partitions, native kernels' neighbours.
+// zeroFacts are of what is not forwarded.
 var zeroFacts = map[C.cl_device_info]bool{
-	C.CL_DEVICE_IMAGE_SUPPORT: true, C.CL_DEVICE_MAX_READ_IMAGE_ARGS: true, C.CL_DEVICE_MAX_WRITE_IMAGE_ARGS: true,
-	C.CL_DEVICE_MAX_READ_WRITE_IMAGE_ARGS: true, C.CL_DEVICE_IMAGE2D_MAX_WIDTH: true, C.CL_DEVICE_IMAGE2D_MAX_HEIGHT: true,
-	C.CL_DEVICE_IMAGE3D_MAX_WIDTH: true, C.CL_DEVICE_IMAGE3D_MAX_HEIGHT: true, C.CL_DEVICE_IMAGE3D_MAX_DEPTH: true,
-	C.CL_DEVICE_IMAGE_MAX_BUFFER_SIZE: true, C.CL_DEVICE_IMAGE_MAX_ARRAY_SIZE: true, C.CL_DEVICE_MAX_SAMPLERS: true,
-	C.CL_DEVICE_SVM_CAPABILITIES: true, C.CL_DEVICE_PARTITION_MAX_SUB_DEVICES: true, C.CL_DEVICE_PARTITION_AFFINITY_DOMAIN: true,
-	C.CL_DEVICE_PIPE_SUPPORT: true,
+	C.CL_DEVICE_SVM_CAPABILITIES: true, C.CL_DEVICE_PARTITION_MAX_SUB_DEVICES: true,
+	C.CL_DEVICE_PARTITION_AFFINITY_DOMAIN: true, C.CL_DEVICE_PIPE_SUPPORT: true,
 }
 
 // emptyFacts are lists and strings of what is not forwarded; a string keeps its

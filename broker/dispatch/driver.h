@@ -41,6 +41,12 @@ static inline void driver_wake(uint32_t *word, int sleepers)
 	syscall(SYS_futex, word, FUTEX_WAKE, sleepers, NULL, NULL, 0);
 }
 
+// The member is of a union without a name, which Go cannot spell.
+static inline void driver_image_from(cl_image_desc *description, cl_mem from)
+{
+	description->mem_object = from;
+}
+
 // Called by the driver when it has let go of a buffer's bytes.
 static void CL_CALLBACK driver_let_go(cl_mem memobj, void *flag)
 {

@@ -25,6 +25,7 @@ type buffer struct {
 	place     extent // in the arena
 	size      uint64 // as the program asked
 	root      *buffer
+	element   uint64 // bytes of an image's element; 0 of a buffer
 	populated bool
 	flag      *C.uint32_t // set by the driver when it has let go; nil for a sub-buffer
 }

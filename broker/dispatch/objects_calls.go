@@ -135,7 +135,11 @@ func (t *thread) clSetKernelArg(a argsClSetKernelArg) C.cl_int {
 	case wire.ArgumentValue:
 		return C.clSetKernelArg(kernel, a.argIndex, C.size_t(len(a.argValue)), pointer(a.argValue))
 	}
-	return C.CL_INVALID_SAMPLER
+	if a.sampler == nil {
+		return C.CL_INVALID_SAMPLER
+	}
+	t.scratch.created = a.sampler.driver
+	return C.clSetKernelArg(kernel, a.argIndex, C.size_t(unsafe.Sizeof(t.scratch.created)), unsafe.Pointer(&t.scratch.created))
 }
 
 func (t *thread) clGetKernelInfo(a argsClGetKernelInfo) C.cl_int {

@@ -174,7 +174,7 @@ func (s *Session) close() {
 	for _, p := range s.pending {
 		C.clReleaseEvent(p.event)
 	}
-	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindMem, kindQueue, kindContext} {
+	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindSampler, kindMem, kindQueue, kindContext} {
 		s.objects.each(k, func(o *object) { s.drop(o) })
 	}
 	deadline := time.Now().Add(letGoTimeout)

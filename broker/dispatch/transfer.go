@@ -167,7 +167,9 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket C.
 		return status
 	}
 	earlier := refusal(queue)
-	t.reply = append(t.reply, commandMade)
+	if len(t.reply) == 0 {
+		t.reply = append(t.reply, commandMade)
+	}
 	status = t.waitOne(own)
 	if status == C.CL_SUCCESS {
 		return earlier

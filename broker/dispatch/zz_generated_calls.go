@@ -49,6 +49,8 @@ func callName(number uint16) string {
 		return "clCreateContext"
 	case 15:
 		return "clCreateBuffer"
+	case 20:
+		return "clGetSupportedImageFormats"
 	case 27:
 		return "clCreateProgramWithSource"
 	case 28:
@@ -83,8 +85,20 @@ func callName(number uint16) string {
 		return "clEnqueueWriteBuffer"
 	case 51:
 		return "clEnqueueCopyBuffer"
+	case 52:
+		return "clEnqueueReadImage"
+	case 53:
+		return "clEnqueueWriteImage"
+	case 54:
+		return "clEnqueueCopyImage"
+	case 55:
+		return "clEnqueueCopyImageToBuffer"
+	case 56:
+		return "clEnqueueCopyBufferToImage"
 	case 57:
 		return "clEnqueueMapBuffer"
+	case 58:
+		return "clEnqueueMapImage"
 	case 59:
 		return "clEnqueueUnmapMemObject"
 	case 60:
@@ -109,6 +123,8 @@ func callName(number uint16) string {
 		return "clEnqueueWriteBufferRect"
 	case 89:
 		return "clEnqueueCopyBufferRect"
+	case 97:
+		return "clCreateImage"
 	case 98:
 		return "clCreateProgramWithBuiltInKernels"
 	case 99:
@@ -119,6 +135,8 @@ func callName(number uint16) string {
 		return "clGetKernelArgInfo"
 	case 103:
 		return "clEnqueueFillBuffer"
+	case 104:
+		return "clEnqueueFillImage"
 	case 105:
 		return "clEnqueueMigrateMemObjects"
 	case 106:
@@ -127,6 +145,8 @@ func callName(number uint16) string {
 		return "clEnqueueBarrierWithWaitList"
 	case 124:
 		return "clCreateCommandQueueWithProperties"
+	case 134:
+		return "clCreateSamplerWithProperties"
 	case 138:
 		return "clCloneKernel"
 	case 139:
@@ -169,6 +189,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClCreateContext()
 	case 15:
 		return t.doClCreateBuffer()
+	case 20:
+		return t.doClGetSupportedImageFormats()
 	case 27:
 		return t.doClCreateProgramWithSource()
 	case 28:
@@ -203,8 +225,20 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClEnqueueWriteBuffer()
 	case 51:
 		return t.doClEnqueueCopyBuffer()
+	case 52:
+		return t.doClEnqueueReadImage()
+	case 53:
+		return t.doClEnqueueWriteImage()
+	case 54:
+		return t.doClEnqueueCopyImage()
+	case 55:
+		return t.doClEnqueueCopyImageToBuffer()
+	case 56:
+		return t.doClEnqueueCopyBufferToImage()
 	case 57:
 		return t.doClEnqueueMapBuffer()
+	case 58:
+		return t.doClEnqueueMapImage()
 	case 59:
 		return t.doClEnqueueUnmapMemObject()
 	case 60:
@@ -229,6 +263,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClEnqueueWriteBufferRect()
 	case 89:
 		return t.doClEnqueueCopyBufferRect()
+	case 97:
+		return t.doClCreateImage()
 	case 98:
 		return t.doClCreateProgramWithBuiltInKernels()
 	case 99:
@@ -239,6 +275,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClGetKernelArgInfo()
 	case 103:
 		return t.doClEnqueueFillBuffer()
+	case 104:
+		return t.doClEnqueueFillImage()
 	case 105:
 		return t.doClEnqueueMigrateMemObjects()
 	case 106:
@@ -247,6 +285,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClEnqueueBarrierWithWaitList()
 	case 124:
 		return t.doClCreateCommandQueueWithProperties()
+	case 134:
+		return t.doClCreateSamplerWithProperties()
 	case 138:
 		return t.doClCloneKernel()
 	case 139:
@@ -314,6 +354,24 @@ func (t *thread) doClCreateBuffer() C.cl_int {
 		return t.refused
 	}
 	return t.clCreateBuffer(a)
+}
+
+type argsClGetSupportedImageFormats struct {
+	context   *object
+	flags     C.cl_mem_flags
+	imageType C.cl_uint
+}
+
+func (t *thread) doClGetSupportedImageFormats() C.cl_int {
+	a := argsClGetSupportedImageFormats{
+		context:   t.handle(kindContext),
+		flags:     C.cl_mem_flags(t.scalar()),
+		imageType: C.cl_uint(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clGetSupportedImageFormats(a)
 }
 
 type argsClCreateProgramWithSource struct {
@@ -426,6 +484,7 @@ type argsClSetKernelArg struct {
 	argSize  C.size_t
 	argForm  C.cl_uint
 	buffer   *object
+	sampler  *object
 	argValue []byte
 }
 
@@ -436,6 +495,7 @@ func (t *thread) doClSetKernelArg() C.cl_int {
 		argSize:  C.size_t(t.scalar()),
 		argForm:  C.cl_uint(t.scalar()),
 		buffer:   t.handleOrNo(kindMem),
+		sampler:  t.handleOrNo(kindSampler),
 		argValue: t.bytes(),
 	}
 	if !t.complete() {
@@ -615,6 +675,121 @@ func (t *thread) doClEnqueueCopyBuffer() C.cl_int {
 	return t.enqueued(commandQueue, status)
 }
 
+type argsClEnqueueReadImage struct {
+	commandQueue  *object
+	image         *object
+	blocking      C.cl_bool
+	origin        *C.size_t
+	region        *C.size_t
+	place         C.cl_uint
+	placeOffset   C.size_t
+	ticket        C.cl_uint
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueReadImage() C.cl_int {
+	a := argsClEnqueueReadImage{
+		commandQueue:  t.handle(kindQueue),
+		image:         t.handle(kindMem),
+		blocking:      C.cl_bool(t.scalar()),
+		origin:        t.sizes(),
+		region:        t.sizes(),
+		place:         C.cl_uint(t.scalar()),
+		placeOffset:   C.size_t(t.scalar()),
+		ticket:        C.cl_uint(t.scalar()),
+		eventWaitList: t.handles(kindEvent),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueReadImage(a)
+}
+
+type argsClEnqueueWriteImage struct {
+	commandQueue  *object
+	image         *object
+	blocking      C.cl_bool
+	origin        *C.size_t
+	region        *C.size_t
+	place         C.cl_uint
+	placeOffset   C.size_t
+	ticket        C.cl_uint
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueWriteImage() C.cl_int {
+	a := argsClEnqueueWriteImage{
+		commandQueue:  t.handle(kindQueue),
+		image:         t.handle(kindMem),
+		blocking:      C.cl_bool(t.scalar()),
+		origin:        t.sizes(),
+		region:        t.sizes(),
+		place:         C.cl_uint(t.scalar()),
+		placeOffset:   C.size_t(t.scalar()),
+		ticket:        C.cl_uint(t.scalar()),
+		eventWaitList: t.handles(kindEvent),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueWriteImage(a)
+}
+
+func (t *thread) doClEnqueueCopyImage() C.cl_int {
+	commandQueue := t.handle(kindQueue)
+	srcImage := t.handle(kindMem)
+	dstImage := t.handle(kindMem)
+	srcOrigin := t.sizes()
+	dstOrigin := t.sizes()
+	region := t.sizes()
+	eventWaitList := t.handles(kindEvent)
+	event := t.createdOrNo(kindEvent)
+	if !t.complete() {
+		return t.refused
+	}
+	status := C.clEnqueueCopyImage(driverQueue(commandQueue.driver), driverMem(srcImage.driver), driverMem(dstImage.driver), srcOrigin, dstOrigin, region, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
+	t.keepEvent(event, status)
+	return t.enqueued(commandQueue, status)
+}
+
+func (t *thread) doClEnqueueCopyImageToBuffer() C.cl_int {
+	commandQueue := t.handle(kindQueue)
+	srcImage := t.handle(kindMem)
+	dstBuffer := t.handle(kindMem)
+	srcOrigin := t.sizes()
+	region := t.sizes()
+	dstOffset := C.size_t(t.scalar())
+	eventWaitList := t.handles(kindEvent)
+	event := t.createdOrNo(kindEvent)
+	if !t.complete() {
+		return t.refused
+	}
+	status := C.clEnqueueCopyImageToBuffer(driverQueue(commandQueue.driver), driverMem(srcImage.driver), driverMem(dstBuffer.driver), srcOrigin, region, dstOffset, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
+	t.keepEvent(event, status)
+	return t.enqueued(commandQueue, status)
+}
+
+func (t *thread) doClEnqueueCopyBufferToImage() C.cl_int {
+	commandQueue := t.handle(kindQueue)
+	srcBuffer := t.handle(kindMem)
+	dstImage := t.handle(kindMem)
+	srcOffset := C.size_t(t.scalar())
+	dstOrigin := t.sizes()
+	region := t.sizes()
+	eventWaitList := t.handles(kindEvent)
+	event := t.createdOrNo(kindEvent)
+	if !t.complete() {
+		return t.refused
+	}
+	status := C.clEnqueueCopyBufferToImage(driverQueue(commandQueue.driver), driverMem(srcBuffer.driver), driverMem(dstImage.driver), srcOffset, dstOrigin, region, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
+	t.keepEvent(event, status)
+	return t.enqueued(commandQueue, status)
+}
+
 type argsClEnqueueMapBuffer struct {
 	commandQueue  *object
 	buffer        *object
@@ -641,6 +816,34 @@ func (t *thread) doClEnqueueMapBuffer() C.cl_int {
 		return t.refused
 	}
 	return t.clEnqueueMapBuffer(a)
+}
+
+type argsClEnqueueMapImage struct {
+	commandQueue  *object
+	image         *object
+	blocking      C.cl_bool
+	mapFlags      C.cl_map_flags
+	origin        *C.size_t
+	region        *C.size_t
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueMapImage() C.cl_int {
+	a := argsClEnqueueMapImage{
+		commandQueue:  t.handle(kindQueue),
+		image:         t.handle(kindMem),
+		blocking:      C.cl_bool(t.scalar()),
+		mapFlags:      C.cl_map_flags(t.scalar()),
+		origin:        t.sizes(),
+		region:        t.sizes(),
+		eventWaitList: t.handles(kindEvent),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueMapImage(a)
 }
 
 type argsClEnqueueUnmapMemObject struct {
@@ -872,6 +1075,42 @@ func (t *thread) doClEnqueueCopyBufferRect() C.cl_int {
 	return t.enqueued(commandQueue, status)
 }
 
+type argsClCreateImage struct {
+	context   *object
+	created   *object
+	flags     C.cl_mem_flags
+	order     C.cl_uint
+	dataType  C.cl_uint
+	imageType C.cl_uint
+	width     C.size_t
+	height    C.size_t
+	depth     C.size_t
+	arraySize C.size_t
+	rowPitch  C.size_t
+	from      *object
+}
+
+func (t *thread) doClCreateImage() C.cl_int {
+	a := argsClCreateImage{
+		context:   t.handle(kindContext),
+		created:   t.created(kindMem),
+		flags:     C.cl_mem_flags(t.scalar()),
+		order:     C.cl_uint(t.scalar()),
+		dataType:  C.cl_uint(t.scalar()),
+		imageType: C.cl_uint(t.scalar()),
+		width:     C.size_t(t.scalar()),
+		height:    C.size_t(t.scalar()),
+		depth:     C.size_t(t.scalar()),
+		arraySize: C.size_t(t.scalar()),
+		rowPitch:  C.size_t(t.scalar()),
+		from:      t.handleOrNo(kindMem),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clCreateImage(a)
+}
+
 type argsClCreateProgramWithBuiltInKernels struct {
 	context     *object
 	created     *object
@@ -964,6 +1203,22 @@ func (t *thread) doClEnqueueFillBuffer() C.cl_int {
 	return t.enqueued(commandQueue, status)
 }
 
+func (t *thread) doClEnqueueFillImage() C.cl_int {
+	commandQueue := t.handle(kindQueue)
+	image := t.handle(kindMem)
+	fillColor := t.bytesExactly(16)
+	origin := t.sizes()
+	region := t.sizes()
+	eventWaitList := t.handles(kindEvent)
+	event := t.createdOrNo(kindEvent)
+	if !t.complete() {
+		return t.refused
+	}
+	status := C.clEnqueueFillImage(driverQueue(commandQueue.driver), driverMem(image.driver), pointer(fillColor), origin, region, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
+	t.keepEvent(event, status)
+	return t.enqueued(commandQueue, status)
+}
+
 func (t *thread) doClEnqueueMigrateMemObjects() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	memObjects := t.handles(kindMem)
@@ -1018,6 +1273,28 @@ func (t *thread) doClCreateCommandQueueWithProperties() C.cl_int {
 		return t.refused
 	}
 	return t.clCreateCommandQueueWithProperties(a)
+}
+
+type argsClCreateSamplerWithProperties struct {
+	context    *object
+	created    *object
+	normalized C.cl_bool
+	addressing C.cl_uint
+	filter     C.cl_uint
+}
+
+func (t *thread) doClCreateSamplerWithProperties() C.cl_int {
+	a := argsClCreateSamplerWithProperties{
+		context:    t.handle(kindContext),
+		created:    t.created(kindSampler),
+		normalized: C.cl_bool(t.scalar()),
+		addressing: C.cl_uint(t.scalar()),
+		filter:     C.cl_uint(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clCreateSamplerWithProperties(a)
 }
 
 type argsClCloneKernel struct {

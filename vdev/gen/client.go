@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"sluice/vdev/spec"
@@ -38,7 +39,7 @@ func encoderParams(c spec.Call) (declared, passed []string) {
 			declared = append(declared, "cl_uint "+f.Name+"_count", "const size_t *"+f.Name)
 			passed = append(passed, f.Count, f.Name)
 		case spec.Bytes:
-			declared = append(declared, "size_t "+f.Count, "const void *"+f.Name)
+			declared = append(declared, "size_t "+lengthName(f), "const void *"+f.Name)
 			passed = append(passed, f.Count, f.Name)
 		case spec.New, spec.NewEvent:
 			declared = append(declared, "const sl_object *"+f.Name)
@@ -46,6 +47,14 @@ func encoderParams(c spec.Call) (declared, passed []string) {
 		}
 	}
 	return declared, passed
+}
+
+// lengthName is the encoder's parameter for a length that may be a constant.
+func lengthName(f spec.Field) string {
+	if _, err := strconv.Atoi(f.Count); err == nil {
+		return f.Name + "_length"
+	}
+	return f.Count
 }
 
 // sizeTerms is the C expression that bounds a message's frame.
@@ -58,7 +67,7 @@ func sizeTerms(c spec.Call) string {
 		case spec.Sizes:
 			terms = append(terms, fmt.Sprintf("8 + 8 * (size_t)%s_count", f.Name))
 		case spec.Bytes:
-			terms = append(terms, fmt.Sprintf("sl_bytes_size(%s)", f.Count))
+			terms = append(terms, fmt.Sprintf("sl_bytes_size(%s)", lengthName(f)))
 		default:
 			terms = append(terms, "8")
 		}
@@ -75,7 +84,7 @@ func writeEncoder(b *bytes.Buffer, c spec.Call) {
 		case spec.Handles, spec.WaitList:
 			fmt.Fprintf(b, "\tif (%s > SL_LIST_MAX)\n\t\treturn CL_OUT_OF_RESOURCES;\n", f.Count)
 		case spec.Bytes:
-			fmt.Fprintf(b, "\tuint64_t %s_offset = 0;\n\tif (%s > SL_INLINE_MAX) {\n\t\tcl_int placed = sl_place(session, %s, %s, &%s_offset);\n\t\tif (placed != CL_SUCCESS)\n\t\t\treturn placed;\n\t}\n", f.Name, f.Count, f.Count, f.Name, f.Name)
+			fmt.Fprintf(b, "\tuint64_t %s_offset = 0;\n\tif (%s > SL_INLINE_MAX) {\n\t\tcl_int placed = sl_place(session, %s, %s, &%s_offset);\n\t\tif (placed != CL_SUCCESS)\n\t\t\treturn placed;\n\t}\n", f.Name, lengthName(f), lengthName(f), f.Name, f.Name)
 		}
 	}
 	fmt.Fprintf(b, "\tuint8_t *frame = sl_begin(session, %s);\n\tif (!frame)\n\t\treturn CL_OUT_OF_RESOURCES;\n\tuint8_t *p = frame + SL_FRAME_HEADER;\n", sizeTerms(c))
@@ -90,7 +99,7 @@ func writeEncoder(b *bytes.Buffer, c spec.Call) {
 		case spec.Sizes:
 			fmt.Fprintf(b, "\tp = sl_put_sizes(p, %s_count, %s);\n", f.Name, f.Name)
 		case spec.Bytes:
-			fmt.Fprintf(b, "\tp = sl_put_bytes(p, %s, %s, %s_offset);\n", f.Count, f.Name, f.Name)
+			fmt.Fprintf(b, "\tp = sl_put_bytes(p, %s, %s, %s_offset);\n", lengthName(f), f.Name, f.Name)
 		}
 	}
 	fmt.Fprintf(b, "\tsl_end(session, frame, p, SL_CALL_%s, slot);\n\treturn CL_SUCCESS;\n}\n", c.Name)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sluice/vdev/spec"
@@ -76,7 +77,11 @@ func decoded(c spec.Call) (names, types, reads []string) {
 		case spec.Sizes:
 			add(f.Name, "*C.size_t", "t.sizes()")
 		case spec.Bytes:
-			add(f.Name, "[]byte", "t.bytes()")
+			read := "t.bytes()"
+			if _, err := strconv.Atoi(f.Count); err == nil {
+				read = fmt.Sprintf("t.bytesExactly(%s)", f.Count)
+			}
+			add(f.Name, "[]byte", read)
 		case spec.New:
 			add(f.Name, "*object", fmt.Sprintf("t.created(%s)", o))
 		case spec.NewEvent:
@@ -134,7 +139,9 @@ func writeDriverCall(b *bytes.Buffer, c spec.Call) {
 			arguments = append(arguments, name)
 		case spec.Bytes:
 			pair := []string{fmt.Sprintf("pointer(%s)", name), fmt.Sprintf("C.size_t(len(%s))", name)}
-			if strings.Index(c.Params, f.Count) < strings.Index(c.Params, "*"+f.Name) {
+			if !hasParam(c, f.Count) {
+				pair = pair[:1]
+			} else if strings.Index(c.Params, f.Count) < strings.Index(c.Params, "*"+f.Name) {
 				slices.Reverse(pair)
 			}
 			arguments = append(arguments, pair...)

@@ -129,12 +129,19 @@ cl_int CL_API_CALL sl_clCreateKernelsInProgram(cl_program program, cl_uint num_k
 }
 
 static cl_int argument_check(const struct sl_argument *argument, size_t size, const void *value,
-			     const sl_object **buffer)
+			     const sl_object **handle)
 {
-	*buffer = NULL;
+	*handle = NULL;
 	switch (argument->form) {
-	case SL_ARGUMENT_SAMPLER:
-		return CL_INVALID_SAMPLER;
+	case SL_ARGUMENT_SAMPLER: {
+		cl_sampler sampler = NULL;
+		if (size != sizeof(sampler))
+			return CL_INVALID_ARG_SIZE;
+		if (!value)
+			return CL_INVALID_ARG_VALUE;
+		memcpy(&sampler, value, sizeof(sampler));
+		return (*handle = sl_find(sampler, SL_SAMPLER)) ? CL_SUCCESS : CL_INVALID_SAMPLER;
+	}
 	case SL_ARGUMENT_LOCAL:
 		if (value)
 			return CL_INVALID_ARG_VALUE;
@@ -145,7 +152,7 @@ static cl_int argument_check(const struct sl_argument *argument, size_t size, co
 			return CL_INVALID_ARG_SIZE;
 		if (value)
 			memcpy(&mem, value, sizeof(mem));
-		if (mem && !(*buffer = sl_find(mem, SL_MEM)))
+		if (mem && !(*handle = sl_find(mem, SL_MEM)))
 			return CL_INVALID_MEM_OBJECT;
 		return CL_SUCCESS;
 	}
@@ -168,16 +175,17 @@ cl_int CL_API_CALL sl_clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t
 	if (arg_index >= object->as.kernel.argument_count)
 		return CL_INVALID_ARG_INDEX;
 	struct sl_argument *argument = &object->as.kernel.arguments[arg_index];
-	const sl_object *buffer;
-	cl_int status = argument_check(argument, arg_size, arg_value, &buffer);
+	const sl_object *handle;
+	cl_int status = argument_check(argument, arg_size, arg_value, &handle);
 	if (status != CL_SUCCESS)
 		return status;
 	struct sl_session *session = object->session;
-	bool value = argument->form == SL_ARGUMENT_VALUE;
+	bool value = argument->form == SL_ARGUMENT_VALUE, sampler = argument->form == SL_ARGUMENT_SAMPLER;
 	bool accepted = atomic_load_explicit(&argument->accepted, memory_order_relaxed) == arg_size + 1;
 	struct sl_slot *slot = accepted ? NULL : sl_slot_take(session);
-	status = sl_send_clSetKernelArg(session, slot, object, arg_index, arg_size, argument->form, buffer,
-					value ? arg_size : 0, arg_value);
+	status = sl_send_clSetKernelArg(session, slot, object, arg_index, arg_size, argument->form,
+					sampler ? NULL : handle, sampler ? handle : NULL, value ? arg_size : 0,
+					arg_value);
 	if (slot)
 		status = sl_finish(session, slot, status);
 	if (slot && status == CL_SUCCESS)

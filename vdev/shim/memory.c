@@ -42,7 +42,7 @@ static cl_int credit_ask(struct sl_session *session, uint64_t bytes)
 }
 
 /* Takes size bytes of the credit, asking for what is missing. */
-static cl_int credit_take(struct sl_session *session, size_t size)
+cl_int sl_credit_take(struct sl_session *session, size_t size)
 {
 	int64_t wanted = (int64_t)size;
 	if (atomic_fetch_sub(&session->credit, wanted) >= wanted)
@@ -58,25 +58,36 @@ static cl_int credit_take(struct sl_session *session, size_t size)
 	return status;
 }
 
-/* OpenCL 3.0, 5.2.1: what clCreateBuffer refuses. */
-static cl_int buffer_check(const struct sl_session *session, cl_mem_flags flags, size_t size, const void *host_ptr)
+void sl_credit_give(struct sl_session *session, size_t size)
 {
+	atomic_fetch_add(&session->credit, (int64_t)size);
+}
+
+/* OpenCL 3.0, 5.2.1: what flags and a host pointer any memory object refuses. */
+cl_int sl_mem_check_flags(cl_mem_flags flags, const void *host_ptr)
+{
+	const cl_mem_flags known = ACCESS_FLAGS | HOST_FLAGS | HOST_ACCESS_FLAGS | CL_MEM_KERNEL_READ_AND_WRITE;
 	cl_mem_flags access = flags & ACCESS_FLAGS, host = flags & HOST_ACCESS_FLAGS;
-	const cl_mem_flags known = ACCESS_FLAGS | HOST_FLAGS | HOST_ACCESS_FLAGS;
 	if (flags & ~known)
 		return CL_INVALID_VALUE;
 	if ((access & (access - 1)) || (host & (host - 1)))
 		return CL_INVALID_VALUE;
 	if ((flags & CL_MEM_USE_HOST_PTR) && (flags & (CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
 		return CL_INVALID_VALUE;
-	if (!size || size > sl_device_number(session, CL_DEVICE_MAX_MEM_ALLOC_SIZE, SIZE_MAX))
-		return CL_INVALID_BUFFER_SIZE;
-	if (!host_ptr != !(flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
-		return CL_INVALID_HOST_PTR;
-	return CL_SUCCESS;
+	return !host_ptr != !(flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR)) ? CL_INVALID_HOST_PTR : CL_SUCCESS;
 }
 
-static sl_object *buffer_new(sl_object *context, sl_object *parent, cl_mem_flags flags, size_t size)
+static cl_int buffer_check(const struct sl_session *session, cl_mem_flags flags, size_t size, const void *host_ptr)
+{
+	cl_int status = sl_mem_check_flags(flags, host_ptr);
+	if (status == CL_INVALID_VALUE || flags & CL_MEM_KERNEL_READ_AND_WRITE)
+		return CL_INVALID_VALUE;
+	if (!size || size > sl_device_number(session, CL_DEVICE_MAX_MEM_ALLOC_SIZE, SIZE_MAX))
+		return CL_INVALID_BUFFER_SIZE;
+	return status;
+}
+
+sl_object *sl_mem_new(sl_object *context, sl_object *parent, cl_mem_flags flags, size_t size)
 {
 	sl_object *mem = sl_object_new(context->session, SL_MEM, context, parent);
 	if (!mem)
@@ -94,6 +105,7 @@ void sl_mem_retire(sl_object *mem)
 		free(mem->as.mem.mappings);
 		mem->as.mem.mappings = next;
 	}
+	free(mem->as.mem.image);
 	pthread_mutex_destroy(&mem->as.mem.lock);
 }
 
@@ -127,12 +139,12 @@ cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, siz
 	struct sl_session *session = context_object->session;
 	cl_int status = buffer_check(session, flags, size, host_ptr);
 	if (status == CL_SUCCESS)
-		status = credit_take(session, size);
+		status = sl_credit_take(session, size);
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
 	if (!(flags & ACCESS_FLAGS))
 		flags |= CL_MEM_READ_WRITE;
-	sl_object *mem = buffer_new(context_object, NULL, flags, size);
+	sl_object *mem = sl_mem_new(context_object, NULL, flags, size);
 	if (!mem)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	if (flags & CL_MEM_USE_HOST_PTR)
@@ -177,7 +189,7 @@ cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_bu
 					const void *buffer_create_info, cl_int *errcode_ret)
 {
 	sl_object *parent = sl_find(buffer, SL_MEM);
-	if (!parent || parent->parent)
+	if (!parent || parent->parent || parent->as.mem.image)
 		return sl_fail(errcode_ret, CL_INVALID_MEM_OBJECT);
 	if (buffer_create_type != CL_BUFFER_CREATE_TYPE_REGION || !buffer_create_info)
 		return sl_fail(errcode_ret, CL_INVALID_VALUE);
@@ -188,7 +200,7 @@ cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_bu
 	if (!region.size)
 		return sl_fail(errcode_ret, CL_INVALID_BUFFER_SIZE);
 	struct sl_session *session = parent->session;
-	sl_object *mem = buffer_new(parent->context, parent, inherited_flags(parent, flags), region.size);
+	sl_object *mem = sl_mem_new(parent->context, parent, inherited_flags(parent, flags), region.size);
 	if (!mem)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	mem->as.mem.origin = region.origin;
@@ -211,7 +223,7 @@ static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t 
 	*length = sizeof(cl_uint);
 	switch (param_name) {
 	case CL_MEM_TYPE:
-		*number = CL_MEM_OBJECT_BUFFER;
+		*number = mem->as.mem.image ? mem->as.mem.image->description.image_type : CL_MEM_OBJECT_BUFFER;
 		return CL_SUCCESS;
 	case CL_MEM_MAP_COUNT:
 		*number = mem->as.mem.map_count;
@@ -231,7 +243,7 @@ static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t 
 		*number = mem->as.mem.flags;
 		return CL_SUCCESS;
 	case CL_MEM_SIZE:
-		*number = mem->as.mem.size;
+		*number = mem->as.mem.image ? sl_image_span(mem->as.mem.image) : mem->as.mem.size;
 		return CL_SUCCESS;
 	case CL_MEM_OFFSET:
 		*number = mem->as.mem.origin;
@@ -265,20 +277,6 @@ cl_int CL_API_CALL sl_clGetMemObjectInfo(cl_mem memobj, cl_mem_info param_name, 
 	if (status != CL_SUCCESS)
 		return status;
 	return sl_info(&number, length, param_value_size, param_value, param_value_size_ret);
-}
-
-cl_int CL_API_CALL sl_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type image_type,
-						 cl_uint num_entries, cl_image_format *image_formats,
-						 cl_uint *num_image_formats)
-{
-	(void)flags, (void)image_type;
-	if (!sl_find(context, SL_CONTEXT))
-		return CL_INVALID_CONTEXT;
-	if (!num_entries && image_formats)
-		return CL_INVALID_VALUE;
-	if (num_image_formats)
-		*num_image_formats = 0;
-	return CL_SUCCESS;
 }
 
 void *CL_API_CALL sl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)

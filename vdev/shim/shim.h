@@ -49,11 +49,27 @@ struct sl_properties {
 	uint64_t list[16];
 };
 
+/* How a region lies in the program's memory, and in a place, which holds it without gaps where its pitches are 0. */
+struct sl_layout {
+	size_t region[3]; /* bytes of a row, rows, slices; all 0 for plain bytes */
+	size_t row_pitch, slice_pitch;
+	size_t place_row_pitch, place_slice_pitch;
+};
+
 struct sl_mapping {
 	struct sl_mapping *next;
 	void *pointer;
 	size_t offset, size;
 	cl_map_flags flags;
+	struct sl_layout layout;
+};
+
+/* What makes a memory object an image: OpenCL 3.0, 5.3. */
+struct sl_image {
+	cl_image_format format;
+	cl_image_desc description;
+	size_t element_size;
+	size_t row_pitch, slice_pitch; /* of the program's memory, or without gaps */
 };
 
 /* A launch that the driver has accepted; the like of it need not be asked again. */
@@ -83,6 +99,12 @@ struct sl_object {
 	union {
 		struct sl_properties properties; /* of a context */
 		struct {
+			cl_bool normalized;
+			cl_addressing_mode addressing;
+			cl_filter_mode filter;
+			struct sl_properties properties;
+		} sampler;
+		struct {
 			cl_command_queue_properties flags;
 			struct sl_properties properties;
 		} queue;
@@ -92,6 +114,7 @@ struct sl_object {
 			void *host_pointer;
 			_Atomic uint64_t place; /* arena offset plus one; 0 while unknown */
 			pthread_mutex_t lock;
+			struct sl_image *image; /* NULL of a buffer */
 			struct sl_mapping *mappings;
 			cl_uint map_count;
 		} mem;
@@ -121,12 +144,6 @@ struct sl_staged {
 	uint32_t begin, size;
 	uint32_t ticket; /* plus one; 0 where the place is free again at once */
 	bool left;
-};
-
-/* How a region lies in the program's memory; a place holds it without gaps. */
-struct sl_layout {
-	size_t region[3]; /* bytes of a row, rows, slices; all 0 for plain bytes */
-	size_t row_pitch, slice_pitch;
 };
 
 /* A read whose bytes wait to be copied to the program's memory. */
@@ -245,8 +262,19 @@ cl_int sl_properties_info(const struct sl_properties *p, size_t element, size_t 
 bool sl_mem_spans(const sl_object *mem, size_t offset, size_t size);
 bool sl_mem_overlap(const sl_object *a, size_t a_offset, const sl_object *b, size_t b_offset, size_t size);
 bool sl_mem_misaligned(const sl_object *mem, const sl_object *queue);
+cl_int sl_credit_take(struct sl_session *session, size_t size);
+void sl_credit_give(struct sl_session *session, size_t size);
+cl_int sl_mem_check_flags(cl_mem_flags flags, const void *host_ptr);
+sl_object *sl_mem_new(sl_object *context, sl_object *parent, cl_mem_flags flags, size_t size);
 cl_int sl_mem_place(sl_object *mem, uint8_t **bytes);
 void sl_mem_retire(sl_object *mem);
+
+/* image.c */
+size_t sl_image_span(const struct sl_image *image);
+bool sl_image_sliced(const struct sl_image *image);
+void sl_image_layout(const struct sl_image *image, const size_t *origin, const size_t *region,
+		     struct sl_layout *layout);
+size_t sl_image_host_offset(const struct sl_image *image, const size_t *origin);
 
 /* staging.c */
 bool sl_stage(struct sl_session *session, size_t size, bool keep, struct sl_pending *pending);

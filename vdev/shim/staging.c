@@ -130,10 +130,13 @@ void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *progra
 {
 	size_t row = layout->region[0] ? layout->region[0] : size;
 	size_t rows = layout->region[0] ? layout->region[1] : 1, slices = layout->region[0] ? layout->region[2] : 1;
+	size_t place_row = layout->place_row_pitch ? layout->place_row_pitch : row;
+	size_t place_slice = layout->place_slice_pitch ? layout->place_slice_pitch : place_row * rows;
 	for (size_t z = 0; z < slices; z++) {
-		for (size_t y = 0; y < rows; y++, place += row) {
-			uint8_t *at = program + z * layout->slice_pitch + y * layout->row_pitch;
-			memcpy(to_program ? at : place, to_program ? place : at, row);
+		for (size_t y = 0; y < rows; y++) {
+			uint8_t *there = program + z * layout->slice_pitch + y * layout->row_pitch;
+			uint8_t *here = place + z * place_slice + y * place_row;
+			memcpy(to_program ? there : here, to_program ? here : there, row);
 		}
 	}
 }

@@ -1,64 +1,71 @@
-/* Reads, writes, maps. */
+/* Reads and writes. */
 #include "gen/calls.h"
 #include "gen/messages.h"
+#include "transfer.h"
 
 #include <stdlib.h>
 
 /* Transfers up to this size go through the staging window; larger blocking ones happen in the buffer itself. */
 #define SMALL_MAX (256U << 10)
 
-struct transfer {
-	sl_object *queue, *buffer;
-	bool blocking, read;
-	size_t offset, size;
-	cl_uint wait_count;
-	const cl_event *wait_list;
-	sl_object *event;
-	struct sl_layout layout;
-	const size_t *buffer_origin, *region; /* of a rectangle; NULL for plain bytes */
-	size_t buffer_row_pitch, buffer_slice_pitch;
-	bool made; /* the driver accepted the command, whatever became of it */
-};
-
-static cl_int transfer_check(const struct transfer *t, const void *pointer)
+cl_int sl_transfer_check(const struct sl_transfer *t, cl_mem_flags forbidden, bool image)
 {
-	if (t->buffer->context != t->queue->context)
+	if (t->mem->context != t->queue->context)
 		return CL_INVALID_CONTEXT;
-	cl_mem_flags forbidden = CL_MEM_HOST_NO_ACCESS | (t->read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY);
-	if (!pointer || !t->size || !sl_mem_spans(t->buffer, t->offset, t->size))
-		return CL_INVALID_VALUE;
+	if (image != (t->mem->as.mem.image != NULL))
+		return CL_INVALID_MEM_OBJECT;
 	cl_int status = sl_check_wait_list(t->queue, t->wait_count, t->wait_list);
 	if (status != CL_SUCCESS)
 		return status;
-	if (t->buffer->as.mem.flags & forbidden)
+	if (t->mem->as.mem.flags & forbidden)
 		return CL_INVALID_OPERATION;
-	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
+	return sl_mem_misaligned(t->mem, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
 }
 
-static cl_int transfer_send(const struct transfer *t, struct sl_slot *slot, bool blocking,
+static cl_int bytes_check(const struct sl_transfer *t, const void *pointer)
+{
+	if (!pointer || !t->size || !sl_mem_spans(t->mem, t->offset, t->size))
+		return CL_INVALID_VALUE;
+	return sl_transfer_check(t, CL_MEM_HOST_NO_ACCESS | (t->read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY),
+				 false);
+}
+
+static cl_int transfer_send(const struct sl_transfer *t, struct sl_slot *slot, bool blocking,
 			    const struct sl_pending *place, uint32_t ticket)
 {
 	struct sl_session *session = t->queue->session;
-	if (t->region && t->read)
-		return sl_send_clEnqueueReadBufferRect(session, slot, t->queue, t->buffer, blocking, 3,
-						       t->buffer_origin, 3, t->region, t->buffer_row_pitch,
-						       t->buffer_slice_pitch, place->place, place->offset, ticket,
-						       t->wait_count, t->wait_list, t->event);
-	if (t->region)
-		return sl_send_clEnqueueWriteBufferRect(session, slot, t->queue, t->buffer, blocking, 3,
-							t->buffer_origin, 3, t->region, t->buffer_row_pitch,
-							t->buffer_slice_pitch, place->place, place->offset, ticket,
-							t->wait_count, t->wait_list, t->event);
-	if (t->read)
-		return sl_send_clEnqueueReadBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size,
+	switch (t->command) {
+	case CL_COMMAND_READ_BUFFER:
+		return sl_send_clEnqueueReadBuffer(session, slot, t->queue, t->mem, blocking, t->offset, t->size,
 						   place->place, place->offset, ticket, t->wait_count, t->wait_list,
 						   t->event);
-	return sl_send_clEnqueueWriteBuffer(session, slot, t->queue, t->buffer, blocking, t->offset, t->size,
-					    place->place, place->offset, ticket, t->wait_count, t->wait_list, t->event);
+	case CL_COMMAND_WRITE_BUFFER:
+		return sl_send_clEnqueueWriteBuffer(session, slot, t->queue, t->mem, blocking, t->offset, t->size,
+						    place->place, place->offset, ticket, t->wait_count, t->wait_list,
+						    t->event);
+	case CL_COMMAND_READ_BUFFER_RECT:
+		return sl_send_clEnqueueReadBufferRect(session, slot, t->queue, t->mem, blocking, 3, t->origin, 3,
+						       t->region, t->buffer_row_pitch, t->buffer_slice_pitch,
+						       place->place, place->offset, ticket, t->wait_count, t->wait_list,
+						       t->event);
+	case CL_COMMAND_WRITE_BUFFER_RECT:
+		return sl_send_clEnqueueWriteBufferRect(session, slot, t->queue, t->mem, blocking, 3, t->origin, 3,
+							t->region, t->buffer_row_pitch, t->buffer_slice_pitch,
+							place->place, place->offset, ticket, t->wait_count,
+							t->wait_list, t->event);
+	case CL_COMMAND_READ_IMAGE:
+		return sl_send_clEnqueueReadImage(session, slot, t->queue, t->mem, blocking, 3, t->origin, 3, t->region,
+						  place->place, place->offset, ticket, t->wait_count, t->wait_list,
+						  t->event);
+	default:
+		return sl_send_clEnqueueWriteImage(session, slot, t->queue, t->mem, blocking, 3, t->origin, 3,
+						   t->region, place->place, place->offset, ticket, t->wait_count,
+						   t->wait_list, t->event);
+	}
 }
 
 /* Waits for the queue, then reads or writes the buffer's bytes in place: one copy, whatever the size. */
-static cl_int transfer_in_place(struct transfer *t, void *pointer)
+static cl_int transfer_in_place(struct sl_transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
 	sl_object *gate = sl_event_new(t->queue->context, CL_COMMAND_USER);
@@ -68,7 +75,7 @@ static cl_int transfer_in_place(struct transfer *t, void *pointer)
 	slot->length = 0;
 	cl_map_flags flags = t->read ? CL_MAP_READ : CL_MAP_WRITE_INVALIDATE_REGION;
 	cl_int status = sl_wait(session, slot,
-				sl_send_access(session, slot, t->queue, t->buffer, flags, t->offset, t->size,
+				sl_send_access(session, slot, t->queue, t->mem, flags, t->offset, t->size,
 					       t->wait_count, t->wait_list, gate, t->event));
 	uint64_t place;
 	memcpy(&place, slot->payload, 8);
@@ -90,7 +97,7 @@ static cl_int transfer_in_place(struct transfer *t, void *pointer)
 }
 
 /* A blocking read, or a write whose event somebody may look at as soon as this returns. */
-static cl_int transfer_waited(struct transfer *t, void *pointer)
+static cl_int transfer_waited(struct sl_transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
 	struct sl_pending place = {.size = t->size};
@@ -116,7 +123,7 @@ static cl_int transfer_waited(struct transfer *t, void *pointer)
 }
 
 /* A transfer that the program does not wait for: a write's bytes are taken now, a read's are given when it is seen. */
-static cl_int transfer_later(const struct transfer *t, void *pointer)
+static cl_int transfer_later(const struct sl_transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
 	struct sl_pending place = {.size = t->size, .layout = t->layout, .destination = t->read ? pointer : NULL};
@@ -132,8 +139,7 @@ static cl_int transfer_later(const struct transfer *t, void *pointer)
 	return transfer_send(t, NULL, false, &place, place.ticket + 1);
 }
 
-/* Gives up the event of a transfer that the program is told has failed. */
-static void transfer_abandon(const struct transfer *t)
+void sl_transfer_abandon(const struct sl_transfer *t)
 {
 	if (t->event && t->made)
 		sl_release(t->event);
@@ -141,10 +147,10 @@ static void transfer_abandon(const struct transfer *t)
 		sl_discard(t->event);
 }
 
-static cl_int transfer(struct transfer *t, void *pointer, cl_command_type command, cl_event *event)
+cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 {
 	cl_int status;
-	if (event && !(t->event = sl_event_new(t->queue, command)))
+	if (event && !(t->event = sl_event_new(t->queue, t->command)))
 		return CL_OUT_OF_HOST_MEMORY;
 	bool in_order = !(t->queue->as.queue.flags & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
@@ -163,7 +169,7 @@ static cl_int transfer(struct transfer *t, void *pointer, cl_command_type comman
 	if (status == CL_SUCCESS)
 		*event = (cl_event)t->event;
 	else
-		transfer_abandon(t);
+		sl_transfer_abandon(t);
 	return status;
 }
 
@@ -171,39 +177,41 @@ cl_int CL_API_CALL sl_clEnqueueReadBuffer(cl_command_queue command_queue, cl_mem
 					  size_t offset, size_t size, void *ptr, cl_uint num_events_in_wait_list,
 					  const cl_event *event_wait_list, cl_event *event)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
-			     .buffer = sl_find(buffer, SL_MEM),
-			     .blocking = blocking_read,
-			     .read = true,
-			     .offset = offset,
-			     .size = size,
-			     .wait_count = num_events_in_wait_list,
-			     .wait_list = event_wait_list};
+	struct sl_transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+				.mem = sl_find(buffer, SL_MEM),
+				.command = CL_COMMAND_READ_BUFFER,
+				.blocking = blocking_read,
+				.read = true,
+				.offset = offset,
+				.size = size,
+				.wait_count = num_events_in_wait_list,
+				.wait_list = event_wait_list};
 	if (!t.queue)
 		return CL_INVALID_COMMAND_QUEUE;
-	if (!t.buffer)
+	if (!t.mem)
 		return CL_INVALID_MEM_OBJECT;
-	cl_int status = transfer_check(&t, ptr);
-	return status == CL_SUCCESS ? transfer(&t, ptr, CL_COMMAND_READ_BUFFER, event) : status;
+	cl_int status = bytes_check(&t, ptr);
+	return status == CL_SUCCESS ? sl_transfer(&t, ptr, event) : status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueWriteBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write,
 					   size_t offset, size_t size, const void *ptr, cl_uint num_events_in_wait_list,
 					   const cl_event *event_wait_list, cl_event *event)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
-			     .buffer = sl_find(buffer, SL_MEM),
-			     .blocking = blocking_write,
-			     .offset = offset,
-			     .size = size,
-			     .wait_count = num_events_in_wait_list,
-			     .wait_list = event_wait_list};
+	struct sl_transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+				.mem = sl_find(buffer, SL_MEM),
+				.command = CL_COMMAND_WRITE_BUFFER,
+				.blocking = blocking_write,
+				.offset = offset,
+				.size = size,
+				.wait_count = num_events_in_wait_list,
+				.wait_list = event_wait_list};
 	if (!t.queue)
 		return CL_INVALID_COMMAND_QUEUE;
-	if (!t.buffer)
+	if (!t.mem)
 		return CL_INVALID_MEM_OBJECT;
-	cl_int status = transfer_check(&t, ptr);
-	return status == CL_SUCCESS ? transfer(&t, (void *)(uintptr_t)ptr, CL_COMMAND_WRITE_BUFFER, event) : status;
+	cl_int status = bytes_check(&t, ptr);
+	return status == CL_SUCCESS ? sl_transfer(&t, (void *)(uintptr_t)ptr, event) : status;
 }
 
 /* The pitches of a rectangle as OpenCL 3.0, 5.2.2 fills in those that are 0, or 0 in *span where they do not fit. */
@@ -231,22 +239,22 @@ static void rectangle_span(const size_t *origin, const size_t *region, size_t *r
 		*span = 0;
 }
 
-static cl_int rectangle(struct transfer *t, const size_t *host_origin, size_t host_row_pitch, size_t host_slice_pitch,
-			const void *pointer, cl_command_type command, cl_event *event)
+static cl_int rectangle(struct sl_transfer *t, const size_t *host_origin, size_t host_row_pitch,
+			size_t host_slice_pitch, const void *pointer, cl_event *event)
 {
 	if (!t->queue)
 		return CL_INVALID_COMMAND_QUEUE;
-	if (!t->buffer)
+	if (!t->mem)
 		return CL_INVALID_MEM_OBJECT;
-	if (!t->buffer_origin || !host_origin || !t->region || !t->region[0] || !t->region[1] || !t->region[2])
+	if (!t->origin || !host_origin || !t->region || !t->region[0] || !t->region[1] || !t->region[2])
 		return CL_INVALID_VALUE;
 	size_t span, host_span;
-	rectangle_span(t->buffer_origin, t->region, &t->buffer_row_pitch, &t->buffer_slice_pitch, &span);
+	rectangle_span(t->origin, t->region, &t->buffer_row_pitch, &t->buffer_slice_pitch, &span);
 	rectangle_span(host_origin, t->region, &host_row_pitch, &host_slice_pitch, &host_span);
 	if (!span || !host_span || !pointer)
 		return CL_INVALID_VALUE;
 	t->size = span;
-	cl_int status = transfer_check(t, pointer);
+	cl_int status = bytes_check(t, pointer);
 	if (status != CL_SUCCESS)
 		return status;
 	memcpy(t->layout.region, t->region, sizeof(t->layout.region));
@@ -254,7 +262,7 @@ static cl_int rectangle(struct transfer *t, const size_t *host_origin, size_t ho
 	t->layout.slice_pitch = host_slice_pitch;
 	t->size = t->region[0] * t->region[1] * t->region[2];
 	size_t start = host_origin[2] * host_slice_pitch + host_origin[1] * host_row_pitch + host_origin[0];
-	return transfer(t, (uint8_t *)(uintptr_t)pointer + start, command, event);
+	return sl_transfer(t, (uint8_t *)(uintptr_t)pointer + start, event);
 }
 
 cl_int CL_API_CALL sl_clEnqueueReadBufferRect(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read,
@@ -264,17 +272,18 @@ cl_int CL_API_CALL sl_clEnqueueReadBufferRect(cl_command_queue command_queue, cl
 					      cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
 					      cl_event *event)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
-			     .buffer = sl_find(buffer, SL_MEM),
-			     .blocking = blocking_read,
-			     .read = true,
-			     .buffer_origin = buffer_origin,
-			     .region = region,
-			     .buffer_row_pitch = buffer_row_pitch,
-			     .buffer_slice_pitch = buffer_slice_pitch,
-			     .wait_count = num_events_in_wait_list,
-			     .wait_list = event_wait_list};
-	return rectangle(&t, host_origin, host_row_pitch, host_slice_pitch, ptr, CL_COMMAND_READ_BUFFER_RECT, event);
+	struct sl_transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+				.mem = sl_find(buffer, SL_MEM),
+				.command = CL_COMMAND_READ_BUFFER_RECT,
+				.blocking = blocking_read,
+				.read = true,
+				.origin = buffer_origin,
+				.region = region,
+				.buffer_row_pitch = buffer_row_pitch,
+				.buffer_slice_pitch = buffer_slice_pitch,
+				.wait_count = num_events_in_wait_list,
+				.wait_list = event_wait_list};
+	return rectangle(&t, host_origin, host_row_pitch, host_slice_pitch, ptr, event);
 }
 
 cl_int CL_API_CALL sl_clEnqueueWriteBufferRect(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write,
@@ -284,150 +293,15 @@ cl_int CL_API_CALL sl_clEnqueueWriteBufferRect(cl_command_queue command_queue, c
 					       cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
 					       cl_event *event)
 {
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
-			     .buffer = sl_find(buffer, SL_MEM),
-			     .blocking = blocking_write,
-			     .buffer_origin = buffer_origin,
-			     .region = region,
-			     .buffer_row_pitch = buffer_row_pitch,
-			     .buffer_slice_pitch = buffer_slice_pitch,
-			     .wait_count = num_events_in_wait_list,
-			     .wait_list = event_wait_list};
-	return rectangle(&t, host_origin, host_row_pitch, host_slice_pitch, ptr, CL_COMMAND_WRITE_BUFFER_RECT, event);
-}
-
-static cl_int map_check(const struct transfer *t, cl_map_flags flags)
-{
-	const cl_map_flags writes = CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION;
-	if (t->buffer->context != t->queue->context)
-		return CL_INVALID_CONTEXT;
-	if (!t->size || !sl_mem_spans(t->buffer, t->offset, t->size) || (flags & ~(CL_MAP_READ | writes)))
-		return CL_INVALID_VALUE;
-	if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE)))
-		return CL_INVALID_VALUE;
-	cl_int status = sl_check_wait_list(t->queue, t->wait_count, t->wait_list);
-	if (status != CL_SUCCESS)
-		return status;
-	cl_mem_flags host = t->buffer->as.mem.flags;
-	if ((host & CL_MEM_HOST_NO_ACCESS) || ((flags & CL_MAP_READ) && (host & CL_MEM_HOST_WRITE_ONLY)) ||
-	    ((flags & writes) && (host & CL_MEM_HOST_READ_ONLY)))
-		return CL_INVALID_OPERATION;
-	return sl_mem_misaligned(t->buffer, t->queue) ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
-}
-
-static cl_int map(struct transfer *t, cl_map_flags flags, void **pointer)
-{
-	sl_object *mem = t->buffer;
-	struct sl_session *session = t->queue->session;
-	uint8_t *bytes, *host = mem->as.mem.host_pointer;
-	cl_int status = sl_mem_place(mem, &bytes);
-	struct sl_mapping *mapping = malloc(sizeof(*mapping));
-	if (status != CL_SUCCESS || !mapping) {
-		free(mapping);
-		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
-	}
-	/* Bytes that the program wants at an address of its own must be there when it looks, so that map always waits.
-	 */
-	bool blocking = t->blocking || host;
-	struct sl_slot *slot = blocking ? sl_slot_take(session) : NULL;
-	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size,
-					    t->wait_count, t->wait_list, t->event);
-	if (slot)
-		status = sl_finish_command(session, slot, status, &t->made);
-	if (status != CL_SUCCESS) {
-		free(mapping);
-		return status;
-	}
-	*pointer = (host ? host : bytes) + t->offset;
-	if (host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION))
-		memcpy(*pointer, bytes + t->offset, t->size);
-	*mapping = (struct sl_mapping){.pointer = *pointer, .offset = t->offset, .size = t->size, .flags = flags};
-	pthread_mutex_lock(&mem->as.mem.lock);
-	mapping->next = mem->as.mem.mappings;
-	mem->as.mem.mappings = mapping;
-	mem->as.mem.map_count++;
-	pthread_mutex_unlock(&mem->as.mem.lock);
-	return CL_SUCCESS;
-}
-
-void *CL_API_CALL sl_clEnqueueMapBuffer(cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_map,
-					cl_map_flags map_flags, size_t offset, size_t size,
-					cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
-					cl_event *event, cl_int *errcode_ret)
-{
-	struct transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
-			     .buffer = sl_find(buffer, SL_MEM),
-			     .blocking = blocking_map,
-			     .offset = offset,
-			     .size = size,
-			     .wait_count = num_events_in_wait_list,
-			     .wait_list = event_wait_list};
-	if (!t.queue)
-		return sl_fail(errcode_ret, CL_INVALID_COMMAND_QUEUE);
-	if (!t.buffer)
-		return sl_fail(errcode_ret, CL_INVALID_MEM_OBJECT);
-	void *pointer = NULL;
-	cl_int status = map_check(&t, map_flags);
-	if (status == CL_SUCCESS && event && !(t.event = sl_event_new(t.queue, CL_COMMAND_MAP_BUFFER)))
-		status = CL_OUT_OF_HOST_MEMORY;
-	if (status == CL_SUCCESS)
-		status = map(&t, map_flags, &pointer);
-	if (status != CL_SUCCESS)
-		transfer_abandon(&t);
-	else if (event)
-		*event = (cl_event)t.event;
-	sl_fail(errcode_ret, status);
-	return pointer;
-}
-
-/* Takes the mapping that pointer belongs to out of the buffer's list. */
-static struct sl_mapping *mapping_take(sl_object *mem, const void *pointer)
-{
-	struct sl_mapping *found = NULL;
-	pthread_mutex_lock(&mem->as.mem.lock);
-	for (struct sl_mapping **link = &mem->as.mem.mappings; *link; link = &(*link)->next) {
-		if ((*link)->pointer == pointer) {
-			found = *link;
-			*link = found->next;
-			mem->as.mem.map_count--;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&mem->as.mem.lock);
-	return found;
-}
-
-cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl_mem memobj, void *mapped_ptr,
-					      cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
-					      cl_event *event)
-{
-	sl_object *queue = sl_find(command_queue, SL_QUEUE), *mem = sl_find(memobj, SL_MEM), *event_object = NULL;
-	uint8_t *bytes;
-	if (!queue)
-		return CL_INVALID_COMMAND_QUEUE;
-	if (!mem)
-		return CL_INVALID_MEM_OBJECT;
-	if (mem->context != queue->context)
-		return CL_INVALID_CONTEXT;
-	cl_int status = sl_check_wait_list(queue, num_events_in_wait_list, event_wait_list);
-	if (status != CL_SUCCESS)
-		return status;
-	struct sl_mapping *mapping = mapping_take(mem, mapped_ptr);
-	if (!mapping)
-		return CL_INVALID_VALUE;
-	status = sl_mem_place(mem, &bytes);
-	if (status == CL_SUCCESS && event && !(event_object = sl_event_new(queue, CL_COMMAND_UNMAP_MEM_OBJECT)))
-		status = CL_OUT_OF_HOST_MEMORY;
-	if (status == CL_SUCCESS) {
-		if (mem->as.mem.host_pointer && mapping->flags & (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION))
-			memcpy(bytes + mapping->offset, mapping->pointer, mapping->size);
-		status = sl_send_clEnqueueUnmapMemObject(queue->session, NULL, queue, mem, mapping->offset,
-							 num_events_in_wait_list, event_wait_list, event_object);
-	}
-	free(mapping);
-	if (status != CL_SUCCESS)
-		sl_discard(event_object);
-	else if (event)
-		*event = (cl_event)event_object;
-	return status;
+	struct sl_transfer t = {.queue = sl_find(command_queue, SL_QUEUE),
+				.mem = sl_find(buffer, SL_MEM),
+				.command = CL_COMMAND_WRITE_BUFFER_RECT,
+				.blocking = blocking_write,
+				.origin = buffer_origin,
+				.region = region,
+				.buffer_row_pitch = buffer_row_pitch,
+				.buffer_slice_pitch = buffer_slice_pitch,
+				.wait_count = num_events_in_wait_list,
+				.wait_list = event_wait_list};
+	return rectangle(&t, host_origin, host_row_pitch, host_slice_pitch, ptr, event);
 }

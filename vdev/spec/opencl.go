@@ -83,11 +83,13 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 16, Name: "clCreateImage2D", Version: "1.0", Returns: "cl_mem",
-		Params: "cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width, size_t image_height, size_t image_row_pitch, void *host_ptr, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width, size_t image_height, size_t image_row_pitch, void *host_ptr, cl_int *errcode_ret",
+		Form:   Local,
 	},
 	{
 		Number: 17, Name: "clCreateImage3D", Version: "1.0", Returns: "cl_mem",
-		Params: "cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width, size_t image_height, size_t image_depth, size_t image_row_pitch, size_t image_slice_pitch, void *host_ptr, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width, size_t image_height, size_t image_depth, size_t image_row_pitch, size_t image_slice_pitch, void *host_ptr, cl_int *errcode_ret",
+		Form:   Local,
 	},
 	{
 		Number: 18, Name: "clRetainMemObject", Version: "1.0", Returns: "cl_int",
@@ -102,7 +104,8 @@ var OpenCL = []Call{
 	{
 		Number: 20, Name: "clGetSupportedImageFormats", Version: "1.0", Returns: "cl_int",
 		Params: "cl_context context, cl_mem_flags flags, cl_mem_object_type image_type, cl_uint num_entries, cl_image_format *image_formats, cl_uint *num_image_formats",
-		Form:   Local,
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), scalar("cl_mem_flags", "flags"), scalar("cl_uint", "image_type")},
 	},
 	{
 		Number: 21, Name: "clGetMemObjectInfo", Version: "1.0", Returns: "cl_int",
@@ -111,23 +114,28 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 22, Name: "clGetImageInfo", Version: "1.0", Returns: "cl_int",
-		Params: "cl_mem image, cl_image_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret", Absent: "CL_INVALID_MEM_OBJECT",
+		Params: "cl_mem image, cl_image_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
+		Form:   Local,
 	},
 	{
 		Number: 23, Name: "clCreateSampler", Version: "1.0", Returns: "cl_sampler",
-		Params: "cl_context context, cl_bool normalized_coords, cl_addressing_mode addressing_mode, cl_filter_mode filter_mode, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, cl_bool normalized_coords, cl_addressing_mode addressing_mode, cl_filter_mode filter_mode, cl_int *errcode_ret",
+		Form:   Local,
 	},
 	{
 		Number: 24, Name: "clRetainSampler", Version: "1.0", Returns: "cl_int",
-		Params: "cl_sampler sampler", Absent: "CL_INVALID_SAMPLER",
+		Params: "cl_sampler sampler",
+		Form:   Retain, Object: Sampler,
 	},
 	{
 		Number: 25, Name: "clReleaseSampler", Version: "1.0", Returns: "cl_int",
-		Params: "cl_sampler sampler", Absent: "CL_INVALID_SAMPLER",
+		Params: "cl_sampler sampler",
+		Form:   Release, Object: Sampler,
 	},
 	{
 		Number: 26, Name: "clGetSamplerInfo", Version: "1.0", Returns: "cl_int",
-		Params: "cl_sampler sampler, cl_sampler_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret", Absent: "CL_INVALID_SAMPLER",
+		Params: "cl_sampler sampler, cl_sampler_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
+		Form:   Local,
 	},
 	{
 		Number: 27, Name: "clCreateProgramWithSource", Version: "1.0", Returns: "cl_program",
@@ -199,7 +207,7 @@ var OpenCL = []Call{
 		Number: 39, Name: "clSetKernelArg", Version: "1.0", Returns: "cl_int",
 		Params: "cl_kernel kernel, cl_uint arg_index, size_t arg_size, const void *arg_value",
 		Form:   Special,
-		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_index"), scalar("size_t", "arg_size"), scalar("cl_uint", "arg_form"), handleOrNo(Mem, "buffer"), data("length", "arg_value")},
+		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_index"), scalar("size_t", "arg_size"), scalar("cl_uint", "arg_form"), handleOrNo(Mem, "buffer"), handleOrNo(Sampler, "sampler"), data("length", "arg_value")},
 	},
 	{
 		Number: 40, Name: "clGetKernelInfo", Version: "1.0", Returns: "cl_int",
@@ -282,23 +290,42 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 52, Name: "clEnqueueReadImage", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_read, const size_t *origin, const size_t *region, size_t row_pitch, size_t slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_read, const size_t *origin, const size_t *region, size_t row_pitch, size_t slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_READ_IMAGE",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), sizes("3", "origin"), sizes("3", "region"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
 	},
 	{
 		Number: 53, Name: "clEnqueueWriteImage", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_write, const size_t *origin, const size_t *region, size_t input_row_pitch, size_t input_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_write, const size_t *origin, const size_t *region, size_t input_row_pitch, size_t input_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_WRITE_IMAGE",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), sizes("3", "origin"), sizes("3", "region"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
 	},
 	{
 		Number: 54, Name: "clEnqueueCopyImage", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem src_image, cl_mem dst_image, const size_t *src_origin, const size_t *dst_origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem src_image, cl_mem dst_image, const size_t *src_origin, const size_t *dst_origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Generated, Wait: Accepted, Command: "CL_COMMAND_COPY_IMAGE",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "src_image"), handle(Mem, "dst_image"), sizes("3", "src_origin"), sizes("3", "dst_origin"), sizes("3", "region"), waitList, newEvent},
+		Checks: []Check{
+			{"!src_origin || !dst_origin || !region", "CL_INVALID_VALUE"},
+		},
 	},
 	{
 		Number: 55, Name: "clEnqueueCopyImageToBuffer", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem src_image, cl_mem dst_buffer, const size_t *src_origin, const size_t *region, size_t dst_offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem src_image, cl_mem dst_buffer, const size_t *src_origin, const size_t *region, size_t dst_offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Generated, Wait: Accepted, Command: "CL_COMMAND_COPY_IMAGE_TO_BUFFER",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "src_image"), handle(Mem, "dst_buffer"), sizes("3", "src_origin"), sizes("3", "region"), scalar("size_t", "dst_offset"), waitList, newEvent},
+		Checks: []Check{
+			{"!src_origin || !region", "CL_INVALID_VALUE"},
+		},
 	},
 	{
 		Number: 56, Name: "clEnqueueCopyBufferToImage", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem src_buffer, cl_mem dst_image, size_t src_offset, const size_t *dst_origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem src_buffer, cl_mem dst_image, size_t src_offset, const size_t *dst_origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Generated, Wait: Accepted, Command: "CL_COMMAND_COPY_BUFFER_TO_IMAGE",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "src_buffer"), handle(Mem, "dst_image"), scalar("size_t", "src_offset"), sizes("3", "dst_origin"), sizes("3", "region"), waitList, newEvent},
+		Checks: []Check{
+			{"!dst_origin || !region", "CL_INVALID_VALUE"},
+		},
 	},
 	{
 		Number: 57, Name: "clEnqueueMapBuffer", Version: "1.0", Returns: "void *",
@@ -308,7 +335,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 58, Name: "clEnqueueMapImage", Version: "1.0", Returns: "void *",
-		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_map, cl_map_flags map_flags, const size_t *origin, const size_t *region, size_t *image_row_pitch, size_t *image_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_map, cl_map_flags map_flags, const size_t *origin, const size_t *region, size_t *image_row_pitch, size_t *image_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted, Command: "CL_COMMAND_MAP_IMAGE",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), scalar("cl_map_flags", "map_flags"), sizes("3", "origin"), sizes("3", "region"), waitList, newEvent},
 	},
 	{
 		Number: 59, Name: "clEnqueueUnmapMemObject", Version: "1.0", Returns: "cl_int",
@@ -446,7 +475,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 97, Name: "clCreateImage", Version: "1.2", Returns: "cl_mem",
-		Params: "cl_context context, cl_mem_flags flags, const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, cl_mem_flags flags, const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), created(Mem), scalar("cl_mem_flags", "flags"), scalar("cl_uint", "order"), scalar("cl_uint", "data_type"), scalar("cl_uint", "image_type"), scalar("size_t", "width"), scalar("size_t", "height"), scalar("size_t", "depth"), scalar("size_t", "array_size"), scalar("size_t", "row_pitch"), handleOrNo(Mem, "from")},
 	},
 	{
 		Number: 98, Name: "clCreateProgramWithBuiltInKernels", Version: "1.2", Returns: "cl_program",
@@ -492,7 +523,12 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 104, Name: "clEnqueueFillImage", Version: "1.2", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_mem image, const void *fill_color, const size_t *origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_mem image, const void *fill_color, const size_t *origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Generated, Wait: Accepted, Command: "CL_COMMAND_FILL_IMAGE",
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), data("16", "fill_color"), sizes("3", "origin"), sizes("3", "region"), waitList, newEvent},
+		Checks: []Check{
+			{"!fill_color || !origin || !region", "CL_INVALID_VALUE"},
+		},
 	},
 	{
 		Number: 105, Name: "clEnqueueMigrateMemObjects", Version: "1.2", Returns: "cl_int",
@@ -581,7 +617,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 134, Name: "clCreateSamplerWithProperties", Version: "2.0", Returns: "cl_sampler",
-		Params: "cl_context context, const cl_sampler_properties *sampler_properties, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, const cl_sampler_properties *sampler_properties, cl_int *errcode_ret",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), created(Sampler), scalar("cl_bool", "normalized"), scalar("cl_uint", "addressing"), scalar("cl_uint", "filter")},
 	},
 	{
 		Number: 135, Name: "clSetKernelArgSVMPointer", Version: "2.0", Returns: "cl_int",
@@ -645,7 +683,8 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 148, Name: "clCreateImageWithProperties", Version: "3.0", Returns: "cl_mem",
-		Params: "cl_context context, const cl_mem_properties *properties, cl_mem_flags flags, const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, const cl_mem_properties *properties, cl_mem_flags flags, const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret",
+		Form:   Local,
 	},
 	{
 		Number: 149, Name: "clSetContextDestructorCallback", Version: "3.0", Returns: "cl_int",

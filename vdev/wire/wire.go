@@ -125,9 +125,8 @@ const (
 
 // Forms of a kernel argument.
 const (
-	ArgumentValue  = 0
-	ArgumentBuffer = 1
-	ArgumentLocal  = 2
-	// ArgumentSampler cannot be set: samplers are not forwarded.
+	ArgumentValue   = 0
+	ArgumentBuffer  = 1
+	ArgumentLocal   = 2
 	ArgumentSampler = 3
 )

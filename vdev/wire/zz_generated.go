@@ -3,7 +3,7 @@
 package wire
 
 // ProtocolHash changes with every change of the calls or of the layout.
-const ProtocolHash uint64 = 0xbcc1c2828f98ec97
+const ProtocolHash uint64 = 0x4a4b27cd185ae1ae
 
 // APIVersion is the OpenCL version that the description covers.
 const APIVersion uint32 = 300

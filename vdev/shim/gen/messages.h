@@ -29,6 +29,19 @@ static inline cl_int sl_send_clCreateBuffer(struct sl_session *session, struct s
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clGetSupportedImageFormats(struct sl_session *session, struct sl_slot *slot, const sl_object *context, uint64_t flags, uint64_t image_type)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, flags);
+	p = sl_put(p, image_type);
+	sl_end(session, frame, p, SL_CALL_clGetSupportedImageFormats, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clCreateProgramWithSource(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t length, const void *source)
 {
 	uint64_t source_offset = 0;
@@ -129,7 +142,7 @@ static inline cl_int sl_send_clCreateKernel(struct sl_session *session, struct s
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clSetKernelArg(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_index, uint64_t arg_size, uint64_t arg_form, const sl_object *buffer, size_t length, const void *arg_value)
+static inline cl_int sl_send_clSetKernelArg(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_index, uint64_t arg_size, uint64_t arg_form, const sl_object *buffer, const sl_object *sampler, size_t length, const void *arg_value)
 {
 	uint64_t arg_value_offset = 0;
 	if (length > SL_INLINE_MAX) {
@@ -137,7 +150,7 @@ static inline cl_int sl_send_clSetKernelArg(struct sl_session *session, struct s
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + sl_bytes_size(length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + sl_bytes_size(length));
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -146,6 +159,7 @@ static inline cl_int sl_send_clSetKernelArg(struct sl_session *session, struct s
 	p = sl_put(p, arg_size);
 	p = sl_put(p, arg_form);
 	p = sl_put(p, buffer ? buffer->handle : 0);
+	p = sl_put(p, sampler ? sampler->handle : 0);
 	p = sl_put_bytes(p, length, arg_value, arg_value_offset);
 	sl_end(session, frame, p, SL_CALL_clSetKernelArg, slot);
 	return CL_SUCCESS;
@@ -298,6 +312,110 @@ static inline cl_int sl_send_clEnqueueCopyBuffer(struct sl_session *session, str
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clEnqueueReadImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, uint64_t blocking, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, image ? image->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put_sizes(p, origin_count, origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put(p, place);
+	p = sl_put(p, place_offset);
+	p = sl_put(p, ticket);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueReadImage, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueWriteImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, uint64_t blocking, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, image ? image->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put_sizes(p, origin_count, origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put(p, place);
+	p = sl_put(p, place_offset);
+	p = sl_put(p, ticket);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueWriteImage, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueCopyImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_image, const sl_object *dst_image, cl_uint src_origin_count, const size_t *src_origin, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, src_image ? src_image->handle : 0);
+	p = sl_put(p, dst_image ? dst_image->handle : 0);
+	p = sl_put_sizes(p, src_origin_count, src_origin);
+	p = sl_put_sizes(p, dst_origin_count, dst_origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueCopyImage, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueCopyImageToBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_image, const sl_object *dst_buffer, cl_uint src_origin_count, const size_t *src_origin, cl_uint region_count, const size_t *region, uint64_t dst_offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, src_image ? src_image->handle : 0);
+	p = sl_put(p, dst_buffer ? dst_buffer->handle : 0);
+	p = sl_put_sizes(p, src_origin_count, src_origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put(p, dst_offset);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueCopyImageToBuffer, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueCopyBufferToImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_image, uint64_t src_offset, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, src_buffer ? src_buffer->handle : 0);
+	p = sl_put(p, dst_image ? dst_image->handle : 0);
+	p = sl_put(p, src_offset);
+	p = sl_put_sizes(p, dst_origin_count, dst_origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueCopyBufferToImage, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clEnqueueMapBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t map_flags, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
@@ -315,6 +433,26 @@ static inline cl_int sl_send_clEnqueueMapBuffer(struct sl_session *session, stru
 	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
 	p = sl_put(p, event ? event->handle : 0);
 	sl_end(session, frame, p, SL_CALL_clEnqueueMapBuffer, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueMapImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, uint64_t blocking, uint64_t map_flags, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, image ? image->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put(p, map_flags);
+	p = sl_put_sizes(p, origin_count, origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueMapImage, slot);
 	return CL_SUCCESS;
 }
 
@@ -519,6 +657,28 @@ static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clCreateImage(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t flags, uint64_t order, uint64_t data_type, uint64_t image_type, uint64_t width, uint64_t height, uint64_t depth, uint64_t array_size, uint64_t row_pitch, const sl_object *from)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put(p, flags);
+	p = sl_put(p, order);
+	p = sl_put(p, data_type);
+	p = sl_put(p, image_type);
+	p = sl_put(p, width);
+	p = sl_put(p, height);
+	p = sl_put(p, depth);
+	p = sl_put(p, array_size);
+	p = sl_put(p, row_pitch);
+	p = sl_put(p, from ? from->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clCreateImage, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clCreateProgramWithBuiltInKernels(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t length, const void *kernel_names)
 {
 	uint64_t kernel_names_offset = 0;
@@ -626,6 +786,31 @@ static inline cl_int sl_send_clEnqueueFillBuffer(struct sl_session *session, str
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clEnqueueFillImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, size_t fill_color_length, const void *fill_color, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	uint64_t fill_color_offset = 0;
+	if (fill_color_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, fill_color_length, fill_color, &fill_color_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(fill_color_length) + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, image ? image->handle : 0);
+	p = sl_put_bytes(p, fill_color_length, fill_color, fill_color_offset);
+	p = sl_put_sizes(p, origin_count, origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueFillImage, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clEnqueueMigrateMemObjects(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, cl_uint num_mem_objects, const cl_mem *mem_objects, uint64_t flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_mem_objects > SL_LIST_MAX)
@@ -685,6 +870,21 @@ static inline cl_int sl_send_clCreateCommandQueueWithProperties(struct sl_sessio
 	p = sl_put(p, created ? created->handle : 0);
 	p = sl_put(p, properties);
 	sl_end(session, frame, p, SL_CALL_clCreateCommandQueueWithProperties, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clCreateSamplerWithProperties(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t normalized, uint64_t addressing, uint64_t filter)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put(p, normalized);
+	p = sl_put(p, addressing);
+	p = sl_put(p, filter);
+	sl_end(session, frame, p, SL_CALL_clCreateSamplerWithProperties, slot);
 	return CL_SUCCESS;
 }
 

@@ -47,36 +47,6 @@ cl_int CL_API_CALL sl_clSetCommandQueueProperty(cl_command_queue command_queue, 
 	return CL_INVALID_OPERATION;
 }
 
-cl_mem CL_API_CALL sl_clCreateImage2D(cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width, size_t image_height, size_t image_row_pitch, void *host_ptr, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)flags;
-	(void)image_format;
-	(void)image_width;
-	(void)image_height;
-	(void)image_row_pitch;
-	(void)host_ptr;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
-}
-
-cl_mem CL_API_CALL sl_clCreateImage3D(cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width, size_t image_height, size_t image_depth, size_t image_row_pitch, size_t image_slice_pitch, void *host_ptr, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)flags;
-	(void)image_format;
-	(void)image_width;
-	(void)image_height;
-	(void)image_depth;
-	(void)image_row_pitch;
-	(void)image_slice_pitch;
-	(void)host_ptr;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
-}
-
 cl_int CL_API_CALL sl_clRetainMemObject(cl_mem memobj)
 {
 	sl_object *found = sl_find(memobj, SL_MEM);
@@ -95,47 +65,22 @@ cl_int CL_API_CALL sl_clReleaseMemObject(cl_mem memobj)
 	return CL_SUCCESS;
 }
 
-cl_int CL_API_CALL sl_clGetImageInfo(cl_mem image, cl_image_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
-{
-	(void)image;
-	(void)param_name;
-	(void)param_value_size;
-	(void)param_value;
-	(void)param_value_size_ret;
-	return CL_INVALID_MEM_OBJECT;
-}
-
-cl_sampler CL_API_CALL sl_clCreateSampler(cl_context context, cl_bool normalized_coords, cl_addressing_mode addressing_mode, cl_filter_mode filter_mode, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)normalized_coords;
-	(void)addressing_mode;
-	(void)filter_mode;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
-}
-
 cl_int CL_API_CALL sl_clRetainSampler(cl_sampler sampler)
 {
-	(void)sampler;
-	return CL_INVALID_SAMPLER;
+	sl_object *found = sl_find(sampler, SL_SAMPLER);
+	if (!found)
+		return CL_INVALID_SAMPLER;
+	sl_retain(found);
+	return CL_SUCCESS;
 }
 
 cl_int CL_API_CALL sl_clReleaseSampler(cl_sampler sampler)
 {
-	(void)sampler;
-	return CL_INVALID_SAMPLER;
-}
-
-cl_int CL_API_CALL sl_clGetSamplerInfo(cl_sampler sampler, cl_sampler_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
-{
-	(void)sampler;
-	(void)param_name;
-	(void)param_value_size;
-	(void)param_value;
-	(void)param_value_size_ret;
-	return CL_INVALID_SAMPLER;
+	sl_object *found = sl_find(sampler, SL_SAMPLER);
+	if (!found)
+		return CL_INVALID_SAMPLER;
+	sl_release(found);
+	return CL_SUCCESS;
 }
 
 cl_int CL_API_CALL sl_clRetainProgram(cl_program program)
@@ -311,96 +256,100 @@ cl_int CL_API_CALL sl_clEnqueueCopyBuffer(cl_command_queue command_queue, cl_mem
 	return status;
 }
 
-cl_int CL_API_CALL sl_clEnqueueReadImage(cl_command_queue command_queue, cl_mem image, cl_bool blocking_read, const size_t *origin, const size_t *region, size_t row_pitch, size_t slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)image;
-	(void)blocking_read;
-	(void)origin;
-	(void)region;
-	(void)row_pitch;
-	(void)slice_pitch;
-	(void)ptr;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
-}
-
-cl_int CL_API_CALL sl_clEnqueueWriteImage(cl_command_queue command_queue, cl_mem image, cl_bool blocking_write, const size_t *origin, const size_t *region, size_t input_row_pitch, size_t input_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)image;
-	(void)blocking_write;
-	(void)origin;
-	(void)region;
-	(void)input_row_pitch;
-	(void)input_slice_pitch;
-	(void)ptr;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
-}
-
 cl_int CL_API_CALL sl_clEnqueueCopyImage(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_image, const size_t *src_origin, const size_t *dst_origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
-	(void)src_image;
-	(void)dst_image;
-	(void)src_origin;
-	(void)dst_origin;
-	(void)region;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
+	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
+	if (!command_queue_object)
+		return CL_INVALID_COMMAND_QUEUE;
+	sl_object *src_image_object = sl_find(src_image, SL_MEM);
+	if (!src_image_object)
+		return CL_INVALID_MEM_OBJECT;
+	sl_object *dst_image_object = sl_find(dst_image, SL_MEM);
+	if (!dst_image_object)
+		return CL_INVALID_MEM_OBJECT;
+	if (!src_origin || !dst_origin || !region)
+		return CL_INVALID_VALUE;
+	cl_int status;
+	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
+		return status;
+	sl_object *event_object = NULL;
+	if (event && !(event_object = sl_event_new(command_queue_object, CL_COMMAND_COPY_IMAGE)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_session *session = command_queue_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clEnqueueCopyImage(session, slot, command_queue_object, src_image_object, dst_image_object, 3, src_origin, 3, dst_origin, 3, region, num_events_in_wait_list, event_wait_list, event_object);
+	status = sl_finish(session, slot, status);
+	if (!event_object)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else
+		*event = (cl_event)event_object;
+	return status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueCopyImageToBuffer(cl_command_queue command_queue, cl_mem src_image, cl_mem dst_buffer, const size_t *src_origin, const size_t *region, size_t dst_offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
-	(void)src_image;
-	(void)dst_buffer;
-	(void)src_origin;
-	(void)region;
-	(void)dst_offset;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
+	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
+	if (!command_queue_object)
+		return CL_INVALID_COMMAND_QUEUE;
+	sl_object *src_image_object = sl_find(src_image, SL_MEM);
+	if (!src_image_object)
+		return CL_INVALID_MEM_OBJECT;
+	sl_object *dst_buffer_object = sl_find(dst_buffer, SL_MEM);
+	if (!dst_buffer_object)
+		return CL_INVALID_MEM_OBJECT;
+	if (!src_origin || !region)
+		return CL_INVALID_VALUE;
+	cl_int status;
+	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
+		return status;
+	sl_object *event_object = NULL;
+	if (event && !(event_object = sl_event_new(command_queue_object, CL_COMMAND_COPY_IMAGE_TO_BUFFER)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_session *session = command_queue_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clEnqueueCopyImageToBuffer(session, slot, command_queue_object, src_image_object, dst_buffer_object, 3, src_origin, 3, region, (uint64_t)dst_offset, num_events_in_wait_list, event_wait_list, event_object);
+	status = sl_finish(session, slot, status);
+	if (!event_object)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else
+		*event = (cl_event)event_object;
+	return status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueCopyBufferToImage(cl_command_queue command_queue, cl_mem src_buffer, cl_mem dst_image, size_t src_offset, const size_t *dst_origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
-	(void)src_buffer;
-	(void)dst_image;
-	(void)src_offset;
-	(void)dst_origin;
-	(void)region;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
-}
-
-void * CL_API_CALL sl_clEnqueueMapImage(cl_command_queue command_queue, cl_mem image, cl_bool blocking_map, cl_map_flags map_flags, const size_t *origin, const size_t *region, size_t *image_row_pitch, size_t *image_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event, cl_int *errcode_ret)
-{
-	(void)command_queue;
-	(void)image;
-	(void)blocking_map;
-	(void)map_flags;
-	(void)origin;
-	(void)region;
-	(void)image_row_pitch;
-	(void)image_slice_pitch;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
+	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
+	if (!command_queue_object)
+		return CL_INVALID_COMMAND_QUEUE;
+	sl_object *src_buffer_object = sl_find(src_buffer, SL_MEM);
+	if (!src_buffer_object)
+		return CL_INVALID_MEM_OBJECT;
+	sl_object *dst_image_object = sl_find(dst_image, SL_MEM);
+	if (!dst_image_object)
+		return CL_INVALID_MEM_OBJECT;
+	if (!dst_origin || !region)
+		return CL_INVALID_VALUE;
+	cl_int status;
+	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
+		return status;
+	sl_object *event_object = NULL;
+	if (event && !(event_object = sl_event_new(command_queue_object, CL_COMMAND_COPY_BUFFER_TO_IMAGE)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_session *session = command_queue_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clEnqueueCopyBufferToImage(session, slot, command_queue_object, src_buffer_object, dst_image_object, (uint64_t)src_offset, 3, dst_origin, 3, region, num_events_in_wait_list, event_wait_list, event_object);
+	status = sl_finish(session, slot, status);
+	if (!event_object)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else
+		*event = (cl_event)event_object;
+	return status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueTask(cl_command_queue command_queue, cl_kernel kernel, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
@@ -525,18 +474,6 @@ cl_int CL_API_CALL sl_clEnqueueCopyBufferRect(cl_command_queue command_queue, cl
 	return status;
 }
 
-cl_mem CL_API_CALL sl_clCreateImage(cl_context context, cl_mem_flags flags, const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)flags;
-	(void)image_format;
-	(void)image_desc;
-	(void)host_ptr;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
-}
-
 cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
 	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
@@ -587,15 +524,31 @@ cl_int CL_API_CALL sl_clEnqueueFillBuffer(cl_command_queue command_queue, cl_mem
 
 cl_int CL_API_CALL sl_clEnqueueFillImage(cl_command_queue command_queue, cl_mem image, const void *fill_color, const size_t *origin, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
-	(void)image;
-	(void)fill_color;
-	(void)origin;
-	(void)region;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
+	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
+	if (!command_queue_object)
+		return CL_INVALID_COMMAND_QUEUE;
+	sl_object *image_object = sl_find(image, SL_MEM);
+	if (!image_object)
+		return CL_INVALID_MEM_OBJECT;
+	if (!fill_color || !origin || !region)
+		return CL_INVALID_VALUE;
+	cl_int status;
+	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
+		return status;
+	sl_object *event_object = NULL;
+	if (event && !(event_object = sl_event_new(command_queue_object, CL_COMMAND_FILL_IMAGE)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_session *session = command_queue_object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	status = sl_send_clEnqueueFillImage(session, slot, command_queue_object, image_object, 16, fill_color, 3, origin, 3, region, num_events_in_wait_list, event_wait_list, event_object);
+	status = sl_finish(session, slot, status);
+	if (!event_object)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else
+		*event = (cl_event)event_object;
+	return status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueMigrateMemObjects(cl_command_queue command_queue, cl_uint num_mem_objects, const cl_mem *mem_objects, cl_mem_migration_flags flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
@@ -754,15 +707,6 @@ cl_int CL_API_CALL sl_clEnqueueSVMUnmap(cl_command_queue command_queue, void *sv
 	return CL_INVALID_OPERATION;
 }
 
-cl_sampler CL_API_CALL sl_clCreateSamplerWithProperties(cl_context context, const cl_sampler_properties *sampler_properties, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)sampler_properties;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
-}
-
 cl_int CL_API_CALL sl_clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
 {
 	(void)kernel;
@@ -826,17 +770,4 @@ cl_int CL_API_CALL sl_clSetProgramSpecializationConstant(cl_program program, cl_
 	(void)spec_size;
 	(void)spec_value;
 	return CL_INVALID_OPERATION;
-}
-
-cl_mem CL_API_CALL sl_clCreateImageWithProperties(cl_context context, const cl_mem_properties *properties, cl_mem_flags flags, const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret)
-{
-	(void)context;
-	(void)properties;
-	(void)flags;
-	(void)image_format;
-	(void)image_desc;
-	(void)host_ptr;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
 }

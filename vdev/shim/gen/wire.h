@@ -2,7 +2,7 @@
 #ifndef SL_WIRE_H
 #define SL_WIRE_H
 
-#define SL_PROTOCOL_HASH 0xbcc1c2828f98ec97ULL
+#define SL_PROTOCOL_HASH 0x4a4b27cd185ae1aeULL
 #define SL_API_VERSION 300U
 
 #define SL_MAGIC 13868429154274387ULL
@@ -68,6 +68,7 @@ enum sl_kind {
 enum sl_call {
 	SL_CALL_clCreateContext = 5,
 	SL_CALL_clCreateBuffer = 15,
+	SL_CALL_clGetSupportedImageFormats = 20,
 	SL_CALL_clCreateProgramWithSource = 27,
 	SL_CALL_clCreateProgramWithBinary = 28,
 	SL_CALL_clBuildProgram = 31,
@@ -85,7 +86,13 @@ enum sl_call {
 	SL_CALL_clEnqueueReadBuffer = 49,
 	SL_CALL_clEnqueueWriteBuffer = 50,
 	SL_CALL_clEnqueueCopyBuffer = 51,
+	SL_CALL_clEnqueueReadImage = 52,
+	SL_CALL_clEnqueueWriteImage = 53,
+	SL_CALL_clEnqueueCopyImage = 54,
+	SL_CALL_clEnqueueCopyImageToBuffer = 55,
+	SL_CALL_clEnqueueCopyBufferToImage = 56,
 	SL_CALL_clEnqueueMapBuffer = 57,
+	SL_CALL_clEnqueueMapImage = 58,
 	SL_CALL_clEnqueueUnmapMemObject = 59,
 	SL_CALL_clEnqueueNDRangeKernel = 60,
 	SL_CALL_clEnqueueTask = 61,
@@ -98,15 +105,18 @@ enum sl_call {
 	SL_CALL_clEnqueueReadBufferRect = 87,
 	SL_CALL_clEnqueueWriteBufferRect = 88,
 	SL_CALL_clEnqueueCopyBufferRect = 89,
+	SL_CALL_clCreateImage = 97,
 	SL_CALL_clCreateProgramWithBuiltInKernels = 98,
 	SL_CALL_clCompileProgram = 99,
 	SL_CALL_clLinkProgram = 100,
 	SL_CALL_clGetKernelArgInfo = 102,
 	SL_CALL_clEnqueueFillBuffer = 103,
+	SL_CALL_clEnqueueFillImage = 104,
 	SL_CALL_clEnqueueMigrateMemObjects = 105,
 	SL_CALL_clEnqueueMarkerWithWaitList = 106,
 	SL_CALL_clEnqueueBarrierWithWaitList = 107,
 	SL_CALL_clCreateCommandQueueWithProperties = 124,
+	SL_CALL_clCreateSamplerWithProperties = 134,
 	SL_CALL_clCloneKernel = 138,
 	SL_CALL_clCreateProgramWithIL = 139,
 	SL_CALL_clGetDeviceAndHostTimer = 141,
