@@ -313,6 +313,111 @@ func (x *ListFunctionsResponse) GetFunctions() []*Function {
 	return nil
 }
 
+type GetFunctionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFunctionRequest) Reset() {
+	*x = GetFunctionRequest{}
+	mi := &file_control_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFunctionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFunctionRequest) ProtoMessage() {}
+
+func (x *GetFunctionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFunctionRequest.ProtoReflect.Descriptor instead.
+func (*GetFunctionRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetFunctionRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetFunctionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type GetFunctionResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Function *Function              `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	// What the Version was deployed with, defaults filled in, as YAML.
+	SpecYaml      []byte `protobuf:"bytes,2,opt,name=spec_yaml,json=specYaml,proto3" json:"spec_yaml,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFunctionResponse) Reset() {
+	*x = GetFunctionResponse{}
+	mi := &file_control_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFunctionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFunctionResponse) ProtoMessage() {}
+
+func (x *GetFunctionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFunctionResponse.ProtoReflect.Descriptor instead.
+func (*GetFunctionResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetFunctionResponse) GetFunction() *Function {
+	if x != nil {
+		return x.Function
+	}
+	return nil
+}
+
+func (x *GetFunctionResponse) GetSpecYaml() []byte {
+	if x != nil {
+		return x.SpecYaml
+	}
+	return nil
+}
+
 type RemoveFunctionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
@@ -323,7 +428,7 @@ type RemoveFunctionRequest struct {
 
 func (x *RemoveFunctionRequest) Reset() {
 	*x = RemoveFunctionRequest{}
-	mi := &file_control_control_proto_msgTypes[5]
+	mi := &file_control_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +440,7 @@ func (x *RemoveFunctionRequest) String() string {
 func (*RemoveFunctionRequest) ProtoMessage() {}
 
 func (x *RemoveFunctionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[5]
+	mi := &file_control_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +453,7 @@ func (x *RemoveFunctionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveFunctionRequest.ProtoReflect.Descriptor instead.
 func (*RemoveFunctionRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{5}
+	return file_control_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RemoveFunctionRequest) GetTenant() string {
@@ -373,7 +478,7 @@ type RemoveFunctionResponse struct {
 
 func (x *RemoveFunctionResponse) Reset() {
 	*x = RemoveFunctionResponse{}
-	mi := &file_control_control_proto_msgTypes[6]
+	mi := &file_control_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +490,7 @@ func (x *RemoveFunctionResponse) String() string {
 func (*RemoveFunctionResponse) ProtoMessage() {}
 
 func (x *RemoveFunctionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[6]
+	mi := &file_control_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +503,7 @@ func (x *RemoveFunctionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveFunctionResponse.ProtoReflect.Descriptor instead.
 func (*RemoveFunctionResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{6}
+	return file_control_control_proto_rawDescGZIP(), []int{8}
 }
 
 type ListInstancesRequest struct {
@@ -412,7 +517,7 @@ type ListInstancesRequest struct {
 
 func (x *ListInstancesRequest) Reset() {
 	*x = ListInstancesRequest{}
-	mi := &file_control_control_proto_msgTypes[7]
+	mi := &file_control_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +529,7 @@ func (x *ListInstancesRequest) String() string {
 func (*ListInstancesRequest) ProtoMessage() {}
 
 func (x *ListInstancesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[7]
+	mi := &file_control_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +542,7 @@ func (x *ListInstancesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListInstancesRequest.ProtoReflect.Descriptor instead.
 func (*ListInstancesRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{7}
+	return file_control_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListInstancesRequest) GetTenant() string {
@@ -463,7 +568,7 @@ type ListInstancesResponse struct {
 
 func (x *ListInstancesResponse) Reset() {
 	*x = ListInstancesResponse{}
-	mi := &file_control_control_proto_msgTypes[8]
+	mi := &file_control_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +580,7 @@ func (x *ListInstancesResponse) String() string {
 func (*ListInstancesResponse) ProtoMessage() {}
 
 func (x *ListInstancesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[8]
+	mi := &file_control_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +593,7 @@ func (x *ListInstancesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListInstancesResponse.ProtoReflect.Descriptor instead.
 func (*ListInstancesResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{8}
+	return file_control_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListInstancesResponse) GetInstances() []*Instance {
@@ -519,7 +624,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_control_control_proto_msgTypes[9]
+	mi := &file_control_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +636,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[9]
+	mi := &file_control_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +649,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{9}
+	return file_control_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Instance) GetId() string {
@@ -620,7 +725,7 @@ type Phase struct {
 
 func (x *Phase) Reset() {
 	*x = Phase{}
-	mi := &file_control_control_proto_msgTypes[10]
+	mi := &file_control_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +737,7 @@ func (x *Phase) String() string {
 func (*Phase) ProtoMessage() {}
 
 func (x *Phase) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[10]
+	mi := &file_control_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +750,7 @@ func (x *Phase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Phase.ProtoReflect.Descriptor instead.
 func (*Phase) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{10}
+	return file_control_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Phase) GetName() string {
@@ -673,7 +778,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_control_control_proto_msgTypes[11]
+	mi := &file_control_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +790,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[11]
+	mi := &file_control_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +803,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{11}
+	return file_control_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogsRequest) GetTenant() string {
@@ -732,7 +837,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_control_control_proto_msgTypes[12]
+	mi := &file_control_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +849,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[12]
+	mi := &file_control_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +862,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{12}
+	return file_control_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LogsResponse) GetInstance() string {
@@ -786,7 +891,7 @@ type ImportImageRequest struct {
 
 func (x *ImportImageRequest) Reset() {
 	*x = ImportImageRequest{}
-	mi := &file_control_control_proto_msgTypes[13]
+	mi := &file_control_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +903,7 @@ func (x *ImportImageRequest) String() string {
 func (*ImportImageRequest) ProtoMessage() {}
 
 func (x *ImportImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[13]
+	mi := &file_control_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +916,7 @@ func (x *ImportImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportImageRequest.ProtoReflect.Descriptor instead.
 func (*ImportImageRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{13}
+	return file_control_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ImportImageRequest) GetName() string {
@@ -837,7 +942,7 @@ type ImportImageResponse struct {
 
 func (x *ImportImageResponse) Reset() {
 	*x = ImportImageResponse{}
-	mi := &file_control_control_proto_msgTypes[14]
+	mi := &file_control_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +954,7 @@ func (x *ImportImageResponse) String() string {
 func (*ImportImageResponse) ProtoMessage() {}
 
 func (x *ImportImageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[14]
+	mi := &file_control_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +967,7 @@ func (x *ImportImageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportImageResponse.ProtoReflect.Descriptor instead.
 func (*ImportImageResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{14}
+	return file_control_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ImportImageResponse) GetName() string {
@@ -870,6 +975,219 @@ func (x *ImportImageResponse) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+type PullImageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The image's name, such as registry.example:5000/digits:v1; what function.yaml calls it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of an account at the registry; empty for none.
+	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// The registry speaks no TLS.
+	PlainHttp     bool `protobuf:"varint,4,opt,name=plain_http,json=plainHttp,proto3" json:"plain_http,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PullImageRequest) Reset() {
+	*x = PullImageRequest{}
+	mi := &file_control_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PullImageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PullImageRequest) ProtoMessage() {}
+
+func (x *PullImageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PullImageRequest.ProtoReflect.Descriptor instead.
+func (*PullImageRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PullImageRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PullImageRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *PullImageRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *PullImageRequest) GetPlainHttp() bool {
+	if x != nil {
+		return x.PlainHttp
+	}
+	return false
+}
+
+type PullImageResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	DoneBytes int64                  `protobuf:"varint,1,opt,name=done_bytes,json=doneBytes,proto3" json:"done_bytes,omitempty"`
+	// Grows until the image's manifest is read.
+	TotalBytes int64 `protobuf:"varint,2,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	// In the last answer alone.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PullImageResponse) Reset() {
+	*x = PullImageResponse{}
+	mi := &file_control_control_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PullImageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PullImageResponse) ProtoMessage() {}
+
+func (x *PullImageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PullImageResponse.ProtoReflect.Descriptor instead.
+func (*PullImageResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PullImageResponse) GetDoneBytes() int64 {
+	if x != nil {
+		return x.DoneBytes
+	}
+	return 0
+}
+
+func (x *PullImageResponse) GetTotalBytes() int64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *PullImageResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type MetricsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsRequest) Reset() {
+	*x = MetricsRequest{}
+	mi := &file_control_control_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsRequest) ProtoMessage() {}
+
+func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
+func (*MetricsRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{19}
+}
+
+type MetricsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsResponse) Reset() {
+	*x = MetricsResponse{}
+	mi := &file_control_control_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsResponse) ProtoMessage() {}
+
+func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsResponse.ProtoReflect.Descriptor instead.
+func (*MetricsResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *MetricsResponse) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
 }
 
 type ListTenantsRequest struct {
@@ -880,7 +1198,7 @@ type ListTenantsRequest struct {
 
 func (x *ListTenantsRequest) Reset() {
 	*x = ListTenantsRequest{}
-	mi := &file_control_control_proto_msgTypes[15]
+	mi := &file_control_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1210,7 @@ func (x *ListTenantsRequest) String() string {
 func (*ListTenantsRequest) ProtoMessage() {}
 
 func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[15]
+	mi := &file_control_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1223,7 @@ func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTenantsRequest.ProtoReflect.Descriptor instead.
 func (*ListTenantsRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{15}
+	return file_control_control_proto_rawDescGZIP(), []int{21}
 }
 
 type ListTenantsResponse struct {
@@ -917,7 +1235,7 @@ type ListTenantsResponse struct {
 
 func (x *ListTenantsResponse) Reset() {
 	*x = ListTenantsResponse{}
-	mi := &file_control_control_proto_msgTypes[16]
+	mi := &file_control_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1247,7 @@ func (x *ListTenantsResponse) String() string {
 func (*ListTenantsResponse) ProtoMessage() {}
 
 func (x *ListTenantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[16]
+	mi := &file_control_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1260,7 @@ func (x *ListTenantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTenantsResponse.ProtoReflect.Descriptor instead.
 func (*ListTenantsResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{16}
+	return file_control_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListTenantsResponse) GetTenants() []*Tenant {
@@ -962,7 +1280,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_control_control_proto_msgTypes[17]
+	mi := &file_control_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1292,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[17]
+	mi := &file_control_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1305,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{17}
+	return file_control_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Tenant) GetName() string {
@@ -1013,7 +1331,7 @@ type CreateKeyRequest struct {
 
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_control_control_proto_msgTypes[18]
+	mi := &file_control_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1343,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[18]
+	mi := &file_control_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1356,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{18}
+	return file_control_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateKeyRequest) GetTenant() string {
@@ -1058,7 +1376,7 @@ type CreateKeyResponse struct {
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_control_control_proto_msgTypes[19]
+	mi := &file_control_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1388,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[19]
+	mi := &file_control_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1401,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{19}
+	return file_control_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateKeyResponse) GetTenant() string {
@@ -1123,7 +1441,13 @@ const file_control_control_proto_rawDesc = "" +
 	"\x14ListFunctionsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"R\n" +
 	"\x15ListFunctionsResponse\x129\n" +
-	"\tfunctions\x18\x01 \x03(\v2\x1b.sluice.control.v1.FunctionR\tfunctions\"C\n" +
+	"\tfunctions\x18\x01 \x03(\v2\x1b.sluice.control.v1.FunctionR\tfunctions\"@\n" +
+	"\x12GetFunctionRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"k\n" +
+	"\x13GetFunctionResponse\x127\n" +
+	"\bfunction\x18\x01 \x01(\v2\x1b.sluice.control.v1.FunctionR\bfunction\x12\x1b\n" +
+	"\tspec_yaml\x18\x02 \x01(\fR\bspecYaml\"C\n" +
 	"\x15RemoveFunctionRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"\x18\n" +
@@ -1158,7 +1482,22 @@ const file_control_control_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05chunk\x18\x02 \x01(\fR\x05chunk\")\n" +
 	"\x13ImportImageResponse\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\x14\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"}\n" +
+	"\x10PullImageRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x1d\n" +
+	"\n" +
+	"plain_http\x18\x04 \x01(\bR\tplainHttp\"g\n" +
+	"\x11PullImageResponse\x12\x1d\n" +
+	"\n" +
+	"done_bytes\x18\x01 \x01(\x03R\tdoneBytes\x12\x1f\n" +
+	"\vtotal_bytes\x18\x02 \x01(\x03R\n" +
+	"totalBytes\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x10\n" +
+	"\x0eMetricsRequest\"%\n" +
+	"\x0fMetricsResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\"\x14\n" +
 	"\x12ListTenantsRequest\"J\n" +
 	"\x13ListTenantsResponse\x123\n" +
 	"\atenants\x18\x01 \x03(\v2\x19.sluice.control.v1.TenantR\atenants\"0\n" +
@@ -1169,14 +1508,17 @@ const file_control_control_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"=\n" +
 	"\x11CreateKeyResponse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key2\xe8\x05\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key2\xf2\a\n" +
 	"\aControl\x12M\n" +
 	"\x06Deploy\x12 .sluice.control.v1.DeployRequest\x1a!.sluice.control.v1.DeployResponse\x12b\n" +
-	"\rListFunctions\x12'.sluice.control.v1.ListFunctionsRequest\x1a(.sluice.control.v1.ListFunctionsResponse\x12e\n" +
+	"\rListFunctions\x12'.sluice.control.v1.ListFunctionsRequest\x1a(.sluice.control.v1.ListFunctionsResponse\x12\\\n" +
+	"\vGetFunction\x12%.sluice.control.v1.GetFunctionRequest\x1a&.sluice.control.v1.GetFunctionResponse\x12e\n" +
 	"\x0eRemoveFunction\x12(.sluice.control.v1.RemoveFunctionRequest\x1a).sluice.control.v1.RemoveFunctionResponse\x12b\n" +
 	"\rListInstances\x12'.sluice.control.v1.ListInstancesRequest\x1a(.sluice.control.v1.ListInstancesResponse\x12I\n" +
 	"\x04Logs\x12\x1e.sluice.control.v1.LogsRequest\x1a\x1f.sluice.control.v1.LogsResponse0\x01\x12^\n" +
-	"\vImportImage\x12%.sluice.control.v1.ImportImageRequest\x1a&.sluice.control.v1.ImportImageResponse(\x01\x12\\\n" +
+	"\vImportImage\x12%.sluice.control.v1.ImportImageRequest\x1a&.sluice.control.v1.ImportImageResponse(\x01\x12X\n" +
+	"\tPullImage\x12#.sluice.control.v1.PullImageRequest\x1a$.sluice.control.v1.PullImageResponse0\x01\x12P\n" +
+	"\aMetrics\x12!.sluice.control.v1.MetricsRequest\x1a\".sluice.control.v1.MetricsResponse\x12\\\n" +
 	"\vListTenants\x12%.sluice.control.v1.ListTenantsRequest\x1a&.sluice.control.v1.ListTenantsResponse\x12V\n" +
 	"\tCreateKey\x12#.sluice.control.v1.CreateKeyRequest\x1a$.sluice.control.v1.CreateKeyResponseB\x1aZ\x18sluice/proto/gen/controlb\x06proto3"
 
@@ -1192,61 +1534,74 @@ func file_control_control_proto_rawDescGZIP() []byte {
 	return file_control_control_proto_rawDescData
 }
 
-var file_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_control_control_proto_goTypes = []any{
 	(*DeployRequest)(nil),          // 0: sluice.control.v1.DeployRequest
 	(*DeployResponse)(nil),         // 1: sluice.control.v1.DeployResponse
 	(*Function)(nil),               // 2: sluice.control.v1.Function
 	(*ListFunctionsRequest)(nil),   // 3: sluice.control.v1.ListFunctionsRequest
 	(*ListFunctionsResponse)(nil),  // 4: sluice.control.v1.ListFunctionsResponse
-	(*RemoveFunctionRequest)(nil),  // 5: sluice.control.v1.RemoveFunctionRequest
-	(*RemoveFunctionResponse)(nil), // 6: sluice.control.v1.RemoveFunctionResponse
-	(*ListInstancesRequest)(nil),   // 7: sluice.control.v1.ListInstancesRequest
-	(*ListInstancesResponse)(nil),  // 8: sluice.control.v1.ListInstancesResponse
-	(*Instance)(nil),               // 9: sluice.control.v1.Instance
-	(*Phase)(nil),                  // 10: sluice.control.v1.Phase
-	(*LogsRequest)(nil),            // 11: sluice.control.v1.LogsRequest
-	(*LogsResponse)(nil),           // 12: sluice.control.v1.LogsResponse
-	(*ImportImageRequest)(nil),     // 13: sluice.control.v1.ImportImageRequest
-	(*ImportImageResponse)(nil),    // 14: sluice.control.v1.ImportImageResponse
-	(*ListTenantsRequest)(nil),     // 15: sluice.control.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),    // 16: sluice.control.v1.ListTenantsResponse
-	(*Tenant)(nil),                 // 17: sluice.control.v1.Tenant
-	(*CreateKeyRequest)(nil),       // 18: sluice.control.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),      // 19: sluice.control.v1.CreateKeyResponse
-	(*timestamppb.Timestamp)(nil),  // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 21: google.protobuf.Duration
+	(*GetFunctionRequest)(nil),     // 5: sluice.control.v1.GetFunctionRequest
+	(*GetFunctionResponse)(nil),    // 6: sluice.control.v1.GetFunctionResponse
+	(*RemoveFunctionRequest)(nil),  // 7: sluice.control.v1.RemoveFunctionRequest
+	(*RemoveFunctionResponse)(nil), // 8: sluice.control.v1.RemoveFunctionResponse
+	(*ListInstancesRequest)(nil),   // 9: sluice.control.v1.ListInstancesRequest
+	(*ListInstancesResponse)(nil),  // 10: sluice.control.v1.ListInstancesResponse
+	(*Instance)(nil),               // 11: sluice.control.v1.Instance
+	(*Phase)(nil),                  // 12: sluice.control.v1.Phase
+	(*LogsRequest)(nil),            // 13: sluice.control.v1.LogsRequest
+	(*LogsResponse)(nil),           // 14: sluice.control.v1.LogsResponse
+	(*ImportImageRequest)(nil),     // 15: sluice.control.v1.ImportImageRequest
+	(*ImportImageResponse)(nil),    // 16: sluice.control.v1.ImportImageResponse
+	(*PullImageRequest)(nil),       // 17: sluice.control.v1.PullImageRequest
+	(*PullImageResponse)(nil),      // 18: sluice.control.v1.PullImageResponse
+	(*MetricsRequest)(nil),         // 19: sluice.control.v1.MetricsRequest
+	(*MetricsResponse)(nil),        // 20: sluice.control.v1.MetricsResponse
+	(*ListTenantsRequest)(nil),     // 21: sluice.control.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),    // 22: sluice.control.v1.ListTenantsResponse
+	(*Tenant)(nil),                 // 23: sluice.control.v1.Tenant
+	(*CreateKeyRequest)(nil),       // 24: sluice.control.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),      // 25: sluice.control.v1.CreateKeyResponse
+	(*timestamppb.Timestamp)(nil),  // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 27: google.protobuf.Duration
 }
 var file_control_control_proto_depIdxs = []int32{
 	2,  // 0: sluice.control.v1.DeployResponse.function:type_name -> sluice.control.v1.Function
-	20, // 1: sluice.control.v1.Function.deployed_at:type_name -> google.protobuf.Timestamp
+	26, // 1: sluice.control.v1.Function.deployed_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: sluice.control.v1.ListFunctionsResponse.functions:type_name -> sluice.control.v1.Function
-	9,  // 3: sluice.control.v1.ListInstancesResponse.instances:type_name -> sluice.control.v1.Instance
-	20, // 4: sluice.control.v1.Instance.started_at:type_name -> google.protobuf.Timestamp
-	10, // 5: sluice.control.v1.Instance.phases:type_name -> sluice.control.v1.Phase
-	21, // 6: sluice.control.v1.Phase.took:type_name -> google.protobuf.Duration
-	17, // 7: sluice.control.v1.ListTenantsResponse.tenants:type_name -> sluice.control.v1.Tenant
-	0,  // 8: sluice.control.v1.Control.Deploy:input_type -> sluice.control.v1.DeployRequest
-	3,  // 9: sluice.control.v1.Control.ListFunctions:input_type -> sluice.control.v1.ListFunctionsRequest
-	5,  // 10: sluice.control.v1.Control.RemoveFunction:input_type -> sluice.control.v1.RemoveFunctionRequest
-	7,  // 11: sluice.control.v1.Control.ListInstances:input_type -> sluice.control.v1.ListInstancesRequest
-	11, // 12: sluice.control.v1.Control.Logs:input_type -> sluice.control.v1.LogsRequest
-	13, // 13: sluice.control.v1.Control.ImportImage:input_type -> sluice.control.v1.ImportImageRequest
-	15, // 14: sluice.control.v1.Control.ListTenants:input_type -> sluice.control.v1.ListTenantsRequest
-	18, // 15: sluice.control.v1.Control.CreateKey:input_type -> sluice.control.v1.CreateKeyRequest
-	1,  // 16: sluice.control.v1.Control.Deploy:output_type -> sluice.control.v1.DeployResponse
-	4,  // 17: sluice.control.v1.Control.ListFunctions:output_type -> sluice.control.v1.ListFunctionsResponse
-	6,  // 18: sluice.control.v1.Control.RemoveFunction:output_type -> sluice.control.v1.RemoveFunctionResponse
-	8,  // 19: sluice.control.v1.Control.ListInstances:output_type -> sluice.control.v1.ListInstancesResponse
-	12, // 20: sluice.control.v1.Control.Logs:output_type -> sluice.control.v1.LogsResponse
-	14, // 21: sluice.control.v1.Control.ImportImage:output_type -> sluice.control.v1.ImportImageResponse
-	16, // 22: sluice.control.v1.Control.ListTenants:output_type -> sluice.control.v1.ListTenantsResponse
-	19, // 23: sluice.control.v1.Control.CreateKey:output_type -> sluice.control.v1.CreateKeyResponse
-	16, // [16:24] is the sub-list for method output_type
-	8,  // [8:16] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	2,  // 3: sluice.control.v1.GetFunctionResponse.function:type_name -> sluice.control.v1.Function
+	11, // 4: sluice.control.v1.ListInstancesResponse.instances:type_name -> sluice.control.v1.Instance
+	26, // 5: sluice.control.v1.Instance.started_at:type_name -> google.protobuf.Timestamp
+	12, // 6: sluice.control.v1.Instance.phases:type_name -> sluice.control.v1.Phase
+	27, // 7: sluice.control.v1.Phase.took:type_name -> google.protobuf.Duration
+	23, // 8: sluice.control.v1.ListTenantsResponse.tenants:type_name -> sluice.control.v1.Tenant
+	0,  // 9: sluice.control.v1.Control.Deploy:input_type -> sluice.control.v1.DeployRequest
+	3,  // 10: sluice.control.v1.Control.ListFunctions:input_type -> sluice.control.v1.ListFunctionsRequest
+	5,  // 11: sluice.control.v1.Control.GetFunction:input_type -> sluice.control.v1.GetFunctionRequest
+	7,  // 12: sluice.control.v1.Control.RemoveFunction:input_type -> sluice.control.v1.RemoveFunctionRequest
+	9,  // 13: sluice.control.v1.Control.ListInstances:input_type -> sluice.control.v1.ListInstancesRequest
+	13, // 14: sluice.control.v1.Control.Logs:input_type -> sluice.control.v1.LogsRequest
+	15, // 15: sluice.control.v1.Control.ImportImage:input_type -> sluice.control.v1.ImportImageRequest
+	17, // 16: sluice.control.v1.Control.PullImage:input_type -> sluice.control.v1.PullImageRequest
+	19, // 17: sluice.control.v1.Control.Metrics:input_type -> sluice.control.v1.MetricsRequest
+	21, // 18: sluice.control.v1.Control.ListTenants:input_type -> sluice.control.v1.ListTenantsRequest
+	24, // 19: sluice.control.v1.Control.CreateKey:input_type -> sluice.control.v1.CreateKeyRequest
+	1,  // 20: sluice.control.v1.Control.Deploy:output_type -> sluice.control.v1.DeployResponse
+	4,  // 21: sluice.control.v1.Control.ListFunctions:output_type -> sluice.control.v1.ListFunctionsResponse
+	6,  // 22: sluice.control.v1.Control.GetFunction:output_type -> sluice.control.v1.GetFunctionResponse
+	8,  // 23: sluice.control.v1.Control.RemoveFunction:output_type -> sluice.control.v1.RemoveFunctionResponse
+	10, // 24: sluice.control.v1.Control.ListInstances:output_type -> sluice.control.v1.ListInstancesResponse
+	14, // 25: sluice.control.v1.Control.Logs:output_type -> sluice.control.v1.LogsResponse
+	16, // 26: sluice.control.v1.Control.ImportImage:output_type -> sluice.control.v1.ImportImageResponse
+	18, // 27: sluice.control.v1.Control.PullImage:output_type -> sluice.control.v1.PullImageResponse
+	20, // 28: sluice.control.v1.Control.Metrics:output_type -> sluice.control.v1.MetricsResponse
+	22, // 29: sluice.control.v1.Control.ListTenants:output_type -> sluice.control.v1.ListTenantsResponse
+	25, // 30: sluice.control.v1.Control.CreateKey:output_type -> sluice.control.v1.CreateKeyResponse
+	20, // [20:31] is the sub-list for method output_type
+	9,  // [9:20] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_control_control_proto_init() }
@@ -1260,7 +1615,7 @@ func file_control_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_control_proto_rawDesc), len(file_control_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,10 +24,13 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Control_Deploy_FullMethodName         = "/sluice.control.v1.Control/Deploy"
 	Control_ListFunctions_FullMethodName  = "/sluice.control.v1.Control/ListFunctions"
+	Control_GetFunction_FullMethodName    = "/sluice.control.v1.Control/GetFunction"
 	Control_RemoveFunction_FullMethodName = "/sluice.control.v1.Control/RemoveFunction"
 	Control_ListInstances_FullMethodName  = "/sluice.control.v1.Control/ListInstances"
 	Control_Logs_FullMethodName           = "/sluice.control.v1.Control/Logs"
 	Control_ImportImage_FullMethodName    = "/sluice.control.v1.Control/ImportImage"
+	Control_PullImage_FullMethodName      = "/sluice.control.v1.Control/PullImage"
+	Control_Metrics_FullMethodName        = "/sluice.control.v1.Control/Metrics"
 	Control_ListTenants_FullMethodName    = "/sluice.control.v1.Control/ListTenants"
 	Control_CreateKey_FullMethodName      = "/sluice.control.v1.Control/CreateKey"
 )
@@ -41,6 +44,8 @@ type ControlClient interface {
 	Deploy(ctx context.Context, in *DeployRequest, opts ...grpc.CallOption) (*DeployResponse, error)
 	// ListFunctions lists a tenant's Functions by name.
 	ListFunctions(ctx context.Context, in *ListFunctionsRequest, opts ...grpc.CallOption) (*ListFunctionsResponse, error)
+	// GetFunction tells everything of a Function's newest Version. NOT_FOUND if there is none of that name.
+	GetFunction(ctx context.Context, in *GetFunctionRequest, opts ...grpc.CallOption) (*GetFunctionResponse, error)
 	// RemoveFunction stops a Function's Instances and forgets it. NOT_FOUND if there is none of that name.
 	RemoveFunction(ctx context.Context, in *RemoveFunctionRequest, opts ...grpc.CallOption) (*RemoveFunctionResponse, error)
 	// ListInstances lists the Instances that run or start, with what their start took.
@@ -50,6 +55,11 @@ type ControlClient interface {
 	// ImportImage takes an OCI archive in chunks, the first with its name, and hands it to the sandbox's image store.
 	// UNIMPLEMENTED where the sandbox runs no images.
 	ImportImage(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportImageRequest, ImportImageResponse], error)
+	// PullImage has the sandbox's image store fetch an image from a registry, and tells how far it is; the last answer has
+	// the name. UNIMPLEMENTED where the sandbox runs no images, NOT_FOUND where the registry has none of that name.
+	PullImage(ctx context.Context, in *PullImageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PullImageResponse], error)
+	// Metrics tells the daemon's metrics in Prometheus' text format.
+	Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error)
 	// ListTenants lists the tenants by name.
 	ListTenants(ctx context.Context, in *ListTenantsRequest, opts ...grpc.CallOption) (*ListTenantsResponse, error)
 	// CreateKey makes a new API key for a tenant, and the tenant where there is none of that name. The key is told once.
@@ -78,6 +88,16 @@ func (c *controlClient) ListFunctions(ctx context.Context, in *ListFunctionsRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListFunctionsResponse)
 	err := c.cc.Invoke(ctx, Control_ListFunctions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) GetFunction(ctx context.Context, in *GetFunctionRequest, opts ...grpc.CallOption) (*GetFunctionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetFunctionResponse)
+	err := c.cc.Invoke(ctx, Control_GetFunction_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +156,35 @@ func (c *controlClient) ImportImage(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ImportImageClient = grpc.ClientStreamingClient[ImportImageRequest, ImportImageResponse]
 
+func (c *controlClient) PullImage(ctx context.Context, in *PullImageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PullImageResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[2], Control_PullImage_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PullImageRequest, PullImageResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_PullImageClient = grpc.ServerStreamingClient[PullImageResponse]
+
+func (c *controlClient) Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MetricsResponse)
+	err := c.cc.Invoke(ctx, Control_Metrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *controlClient) ListTenants(ctx context.Context, in *ListTenantsRequest, opts ...grpc.CallOption) (*ListTenantsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListTenantsResponse)
@@ -165,6 +214,8 @@ type ControlServer interface {
 	Deploy(context.Context, *DeployRequest) (*DeployResponse, error)
 	// ListFunctions lists a tenant's Functions by name.
 	ListFunctions(context.Context, *ListFunctionsRequest) (*ListFunctionsResponse, error)
+	// GetFunction tells everything of a Function's newest Version. NOT_FOUND if there is none of that name.
+	GetFunction(context.Context, *GetFunctionRequest) (*GetFunctionResponse, error)
 	// RemoveFunction stops a Function's Instances and forgets it. NOT_FOUND if there is none of that name.
 	RemoveFunction(context.Context, *RemoveFunctionRequest) (*RemoveFunctionResponse, error)
 	// ListInstances lists the Instances that run or start, with what their start took.
@@ -174,6 +225,11 @@ type ControlServer interface {
 	// ImportImage takes an OCI archive in chunks, the first with its name, and hands it to the sandbox's image store.
 	// UNIMPLEMENTED where the sandbox runs no images.
 	ImportImage(grpc.ClientStreamingServer[ImportImageRequest, ImportImageResponse]) error
+	// PullImage has the sandbox's image store fetch an image from a registry, and tells how far it is; the last answer has
+	// the name. UNIMPLEMENTED where the sandbox runs no images, NOT_FOUND where the registry has none of that name.
+	PullImage(*PullImageRequest, grpc.ServerStreamingServer[PullImageResponse]) error
+	// Metrics tells the daemon's metrics in Prometheus' text format.
+	Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error)
 	// ListTenants lists the tenants by name.
 	ListTenants(context.Context, *ListTenantsRequest) (*ListTenantsResponse, error)
 	// CreateKey makes a new API key for a tenant, and the tenant where there is none of that name. The key is told once.
@@ -194,6 +250,9 @@ func (UnimplementedControlServer) Deploy(context.Context, *DeployRequest) (*Depl
 func (UnimplementedControlServer) ListFunctions(context.Context, *ListFunctionsRequest) (*ListFunctionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListFunctions not implemented")
 }
+func (UnimplementedControlServer) GetFunction(context.Context, *GetFunctionRequest) (*GetFunctionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetFunction not implemented")
+}
 func (UnimplementedControlServer) RemoveFunction(context.Context, *RemoveFunctionRequest) (*RemoveFunctionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveFunction not implemented")
 }
@@ -205,6 +264,12 @@ func (UnimplementedControlServer) Logs(*LogsRequest, grpc.ServerStreamingServer[
 }
 func (UnimplementedControlServer) ImportImage(grpc.ClientStreamingServer[ImportImageRequest, ImportImageResponse]) error {
 	return status.Error(codes.Unimplemented, "method ImportImage not implemented")
+}
+func (UnimplementedControlServer) PullImage(*PullImageRequest, grpc.ServerStreamingServer[PullImageResponse]) error {
+	return status.Error(codes.Unimplemented, "method PullImage not implemented")
+}
+func (UnimplementedControlServer) Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metrics not implemented")
 }
 func (UnimplementedControlServer) ListTenants(context.Context, *ListTenantsRequest) (*ListTenantsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListTenants not implemented")
@@ -269,6 +334,24 @@ func _Control_ListFunctions_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Control_GetFunction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetFunctionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).GetFunction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_GetFunction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).GetFunction(ctx, req.(*GetFunctionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_RemoveFunction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RemoveFunctionRequest)
 	if err := dec(in); err != nil {
@@ -323,6 +406,35 @@ func _Control_ImportImage_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_ImportImageServer = grpc.ClientStreamingServer[ImportImageRequest, ImportImageResponse]
 
+func _Control_PullImage_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(PullImageRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).PullImage(m, &grpc.GenericServerStream[PullImageRequest, PullImageResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_PullImageServer = grpc.ServerStreamingServer[PullImageResponse]
+
+func _Control_Metrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MetricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Metrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Metrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Metrics(ctx, req.(*MetricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Control_ListTenants_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListTenantsRequest)
 	if err := dec(in); err != nil {
@@ -375,12 +487,20 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Control_ListFunctions_Handler,
 		},
 		{
+			MethodName: "GetFunction",
+			Handler:    _Control_GetFunction_Handler,
+		},
+		{
 			MethodName: "RemoveFunction",
 			Handler:    _Control_RemoveFunction_Handler,
 		},
 		{
 			MethodName: "ListInstances",
 			Handler:    _Control_ListInstances_Handler,
+		},
+		{
+			MethodName: "Metrics",
+			Handler:    _Control_Metrics_Handler,
 		},
 		{
 			MethodName: "ListTenants",
@@ -401,6 +521,11 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ImportImage",
 			Handler:       _Control_ImportImage_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "PullImage",
+			Handler:       _Control_PullImage_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "control/control.proto",
