@@ -135,24 +135,6 @@ func workerOf(t *testing.T, holder string) (int, error) {
 	return pid, nil
 }
 
-// A daemon that was killed comes back with what was deployed, and without what it had started.
-func TestDeployedFunctionsOutliveTheDaemon(t *testing.T) {
-	invokeSimple(t)
-	if err := running.daemon.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := running.daemon.Wait(); err == nil {
-		t.Fatal("the daemon ended in order, though it was killed")
-	}
-	if err := running.startDaemon(); err != nil {
-		t.Fatal(err)
-	}
-	invokeSimple(t)
-	if leases := strings.Count(sluice(t, "leases"), "simple-"); leases != 1 {
-		t.Errorf("%d leases of simple, want that of the one new instance", leases)
-	}
-}
-
 // Functions run as plain processes where there is no containerd; their programs use a leased slice all the same.
 func TestProcessSandbox(t *testing.T) {
 	plain := system{root: running.root, folder: t.TempDir(), sandbox: "process"}

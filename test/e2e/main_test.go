@@ -75,12 +75,10 @@ func (s *system) state() string             { return filepath.Join(s.folder, "st
 
 // start brings up containerd and the daemon, and deploys the examples.
 func (s *system) start() error {
-	out, err := exec.Command(filepath.Join(s.root, "scripts/containerd.sh"), "start", filepath.Join(s.folder, "containerd")).Output()
-	if err != nil {
-		return fmt.Errorf("starting containerd: %w", explain(err))
-	}
-	s.containerd = strings.TrimSpace(string(out))
 	s.sandbox = "containerd"
+	if err := s.startContainerd(); err != nil {
+		return err
+	}
 	if err := s.choosePorts(); err != nil {
 		return err
 	}
@@ -88,15 +86,33 @@ func (s *system) start() error {
 		return err
 	}
 	for _, name := range []string{"simple", "digits"} {
-		program := filepath.Join(s.folder, name)
-		for _, step := range [][]string{
-			{filepath.Join(s.root, "scripts/example.sh"), name, program},
-			{s.binary("sluice"), "--state", s.state(), "image", "build", program, "-t", name + ":latest"},
-			{s.binary("sluice"), "--state", s.state(), "deploy", "-f", filepath.Join(s.root, "examples", name, "function.yaml")},
-		} {
-			if _, err := exec.Command(step[0], step[1:]...).Output(); err != nil {
-				return fmt.Errorf("%s: %w", strings.Join(step, " "), explain(err))
-			}
+		if err := s.deploy(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startContainerd starts the system's own containerd, also after it was killed.
+func (s *system) startContainerd() error {
+	out, err := exec.Command(filepath.Join(s.root, "scripts/containerd.sh"), "start", filepath.Join(s.folder, "containerd")).Output()
+	if err != nil {
+		return fmt.Errorf("starting containerd: %w", explain(err))
+	}
+	s.containerd = strings.TrimSpace(string(out))
+	return nil
+}
+
+// deploy builds an example, and deploys it as an image.
+func (s *system) deploy(name string) error {
+	program := filepath.Join(s.folder, name)
+	for _, step := range [][]string{
+		{filepath.Join(s.root, "scripts/example.sh"), name, program},
+		{s.binary("sluice"), "--state", s.state(), "image", "build", program, "-t", name + ":latest"},
+		{s.binary("sluice"), "--state", s.state(), "deploy", "-f", filepath.Join(s.root, "examples", name, "function.yaml")},
+	} {
+		if _, err := exec.Command(step[0], step[1:]...).Output(); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(step, " "), explain(err))
 		}
 	}
 	return nil
@@ -117,7 +133,7 @@ func (s *system) startDaemon() error {
 	}
 	defer log.Close()
 	s.daemon = exec.Command(s.binary("sluice"), "serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
-		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", "sluice-e2e")
+		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", namespace)
 	s.daemon.Stdout, s.daemon.Stderr = log, log
 	if err := s.daemon.Start(); err != nil {
 		return err
