@@ -31,6 +31,7 @@ type function struct {
 	key              Key
 	version          store.Version
 	removed          bool
+	disabled         bool // its tenant is: nothing of it runs
 	queued, inFlight int
 	instances        []*instance // in order of their start
 
@@ -57,7 +58,7 @@ func (f *function) count(wanted state) int {
 
 // target is how many Instances there should be: each takes Concurrency batches of MaxSize at once.
 func (f *function) target() int {
-	if f.removed {
+	if f.removed || f.disabled {
 		return 0
 	}
 	each := max(f.version.Spec.Concurrency, 1) * max(f.version.Spec.Batch.MaxSize, 1)
@@ -119,6 +120,10 @@ func (s *Scheduler) consider(now time.Time, f *function) {
 		s.windUp(f)
 		return
 	}
+	if f.disabled {
+		s.disable(f)
+		return
+	}
 	for _, i := range f.spare() {
 		if now.Sub(i.neededAt) >= f.version.Spec.Scale.Idle {
 			s.stop(i, StopIdle)
@@ -149,10 +154,30 @@ func (s *Scheduler) windUp(f *function) {
 	}
 }
 
+// disable stops what runs, and gives up those who wait.
+func (s *Scheduler) disable(f *function) {
+	for _, i := range f.ranked() {
+		s.stop(i, StopDisabled)
+	}
+	f.blocked, f.blockedAt = "", time.Time{}
+	s.refuse(f, "the tenant is disabled")
+}
+
+// block notes what f waits for.
+func (f *function) block(now time.Time, why string) {
+	f.blocked = why
+	if f.blockedAt.IsZero() {
+		f.blockedAt = now
+	}
+}
+
 // place starts one Instance on the first node that has room; without any it makes f wait and asks idle
 // Instances of others to go, where f has none.
 func (s *Scheduler) place(now time.Time, f *function) bool {
 	spec := f.version.Spec
+	if !s.withinLimits(now, f) {
+		return false
+	}
 	for _, n := range s.nodes {
 		slice, fits := n.free.fit(spec, n.capacity.Devices)
 		if !fits {
@@ -163,10 +188,7 @@ func (s *Scheduler) place(now time.Time, f *function) bool {
 		s.decisions = append(s.decisions, Place{Instance: i.id, Version: f.version, Node: n.capacity.Name, Slice: slice})
 		return true
 	}
-	f.blocked = s.explain(spec)
-	if f.blockedAt.IsZero() {
-		f.blockedAt = now
-	}
+	f.block(now, s.explain(spec))
 	switch {
 	case !s.everFits(spec):
 		s.refuse(f, "no room even on an empty node: "+f.blocked)

@@ -84,6 +84,8 @@ type (
 	}
 	// InstanceStopped says that nothing is left of an Instance: what it held is free.
 	InstanceStopped struct{ Instance string }
+	// TenantChanged says what a tenant may have. Tenants that it was not told of have no limits.
+	TenantChanged struct{ Tenant store.Tenant }
 	// Tick says only what time it is.
 	Tick struct{}
 )
@@ -95,6 +97,7 @@ func (DemandChanged) event()   {}
 func (InstanceReady) event()   {}
 func (InstanceFailed) event()  {}
 func (InstanceStopped) event() {}
+func (TenantChanged) event()   {}
 func (Tick) event()            {}
 
 // Adopted is an Instance of an earlier Scheduler. Its Version is known: see Version.
@@ -138,9 +141,10 @@ type StopReason string
 // Reasons for a Stop.
 const (
 	StopIdle     StopReason = "idle"     // no demand for the function's idle time
-	StopPressure StopReason = "pressure" // idle, and another function waits for its room
+	StopPressure StopReason = "pressure" // idle, and another function waits for its room or its part of the tenant's limits
 	StopRemoved  StopReason = "removed"
 	StopFailed   StopReason = "failed"
+	StopDisabled StopReason = "disabled" // its tenant is
 )
 
 // Scheduler is the core's state. It is not for concurrent use.
@@ -152,13 +156,14 @@ type Scheduler struct {
 	functions []*function // in order of deployment
 	byKey     map[Key]*function
 	instances map[string]*instance
+	tenants   map[string]store.Tenant
 	decisions []Decision // of the present Step
 }
 
 // New makes a Scheduler that knows no node and no function. The ids of its Instances hold epoch (some
 // of a-z, 0-9), so that two Schedulers with different epochs never give the same id.
 func New(epoch string) *Scheduler {
-	return &Scheduler{epoch: epoch, byKey: make(map[Key]*function), instances: make(map[string]*instance)}
+	return &Scheduler{epoch: epoch, byKey: make(map[Key]*function), instances: make(map[string]*instance), tenants: make(map[string]store.Tenant)}
 }
 
 // Step takes one event at the time now and returns what to do, in this order. What an event names and the
@@ -200,6 +205,8 @@ func (s *Scheduler) Step(now time.Time, event Event) []Decision {
 		if i := s.instances[e.Instance]; i != nil {
 			s.forget(now, i)
 		}
+	case TenantChanged:
+		s.setTenant(now, e.Tenant)
 	case Tick:
 		for _, f := range s.functions {
 			f.touch(now)
@@ -213,7 +220,7 @@ func (s *Scheduler) Step(now time.Time, event Event) []Decision {
 func (s *Scheduler) deploy(now time.Time, version store.Version) {
 	f := s.byKey[KeyOf(version)]
 	if f == nil {
-		f = &function{key: KeyOf(version)}
+		f = &function{key: KeyOf(version), disabled: s.tenants[version.Tenant].Disabled}
 		s.byKey[f.key] = f
 		s.functions = append(s.functions, f)
 	}

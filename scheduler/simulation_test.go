@@ -21,6 +21,7 @@ type simulation struct {
 	core      *scheduler.Scheduler
 	now       time.Time
 	node      scheduler.Node
+	tenant    store.Tenant
 	functions map[scheduler.Key]*simulatedFunction
 	instances map[string]*simulatedInstance
 	ids       []string // of instances, in order of their start
@@ -61,6 +62,11 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 			Device: device.Device{ID: fmt.Sprint("d", i), API: device.APIOpenCL, MemoryBytes: uint64(1+s.random.IntN(4)) << 30},
 		})
 	}
+	s.tenant.Name = "t"
+	if s.random.IntN(2) == 0 {
+		s.tenant.Limits = store.TenantLimits{Instances: 1 + s.random.IntN(8), SliceMemoryBytes: uint64(1+s.random.IntN(16)) << 27}
+	}
+	s.step(scheduler.TenantChanged{Tenant: s.tenant})
 	s.step(scheduler.NodeChanged{Node: s.node})
 	for i := range 1 + s.random.IntN(6) {
 		s.deploy(fmt.Sprint("f", i))
@@ -113,7 +119,10 @@ func (s *simulation) disturb() {
 		key := keys[s.random.IntN(len(keys))]
 		delete(s.functions, key)
 		s.step(scheduler.Removed{Key: key})
-	case what < 92:
+	case what < 90:
+		s.tenant.Disabled = !s.tenant.Disabled
+		s.step(scheduler.TenantChanged{Tenant: s.tenant})
+	case what < 94:
 		s.deploy(fmt.Sprint("f", s.random.IntN(8)))
 	default:
 		s.step(scheduler.Tick{})
@@ -170,6 +179,9 @@ func (s *simulation) step(event scheduler.Event) {
 func (s *simulation) checkPlace(d scheduler.Place) {
 	key := scheduler.KeyOf(d.Version)
 	f := s.functions[key]
+	if s.tenant.Disabled {
+		s.t.Fatalf("%s was started for a disabled tenant", d.Instance)
+	}
 	if f == nil {
 		s.t.Fatalf("%s was started for a removed function", d.Instance)
 	}
@@ -223,6 +235,13 @@ func (s *simulation) checkCapacity() {
 			compute[slice.DeviceID] += slice.ComputeMilli
 		}
 	}
+	var sliceMemory uint64
+	for _, bytes := range deviceMemory {
+		sliceMemory += bytes
+	}
+	if limits := s.tenant.Limits; limits.Instances > 0 && (len(s.instances) > limits.Instances || sliceMemory > limits.SliceMemoryBytes) {
+		s.t.Fatalf("%d Instances and %d bytes of slices, the limits are %+v", len(s.instances), sliceMemory, limits)
+	}
 	if cpu > s.node.CPUMilli || memory > s.node.MemoryBytes {
 		s.t.Fatalf("%dm and %d bytes are promised of %dm and %d", cpu, memory, s.node.CPUMilli, s.node.MemoryBytes)
 	}
@@ -240,6 +259,8 @@ func (s *simulation) checkCapacity() {
 // settle ends all demand and lets everything take its course: what is left must be the minimum, or nothing runs for
 // lack of room, and after the removal of all functions nothing at all.
 func (s *simulation) settle() {
+	s.tenant.Disabled = false
+	s.step(scheduler.TenantChanged{Tenant: s.tenant})
 	for key, f := range s.functions {
 		f.demand = 0
 		s.step(scheduler.DemandChanged{Key: key})
@@ -266,6 +287,8 @@ func (s *simulation) settle() {
 	if next, due := s.core.Next(); due {
 		s.t.Fatalf("a tick is due at %s with nothing to do", next)
 	}
+	s.tenant.Limits = store.TenantLimits{}
+	s.step(scheduler.TenantChanged{Tenant: s.tenant})
 	s.fillAll()
 }
 

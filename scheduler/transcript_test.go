@@ -19,6 +19,7 @@ var origin = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 //
 //	node name=N cpu=1000m memory=1Gi devices=(d0:1Gi,d1:512Mi) reserved=(d0:256Mi) adopted=(I:F:d0:256Mi,J:G)
 //	deploy F [cpu= memory= device=256Mi compute= batch= concurrency= min= max= idle=]
+//	tenant [instances=] [slices=256Mi] [disabled]
 //	remove F | demand F queued= in-flight= | ready I | failed I reason= [lasting] | stopped I | tick
 type transcript struct {
 	scheduler *scheduler.Scheduler
@@ -85,6 +86,10 @@ func (r *transcript) event(t *testing.T, d *datadriven.TestData) scheduler.Event
 		return scheduler.InstanceFailed{Instance: name, Reason: text(t, d, "reason", "it broke"), Lasting: d.HasArg("lasting")}
 	case "stopped":
 		return scheduler.InstanceStopped{Instance: name}
+	case "tenant":
+		return scheduler.TenantChanged{Tenant: store.Tenant{Name: "default", Disabled: d.HasArg("disabled"), Limits: store.TenantLimits{
+			Instances: number(t, d, "instances", 0), SliceMemoryBytes: memory(t, d, text(t, d, "slices", "0")),
+		}}}
 	case "tick":
 		return scheduler.Tick{}
 	}

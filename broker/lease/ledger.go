@@ -19,6 +19,7 @@ type Ledger struct {
 	devices []device.Device // in the order of preference for requests that name no device
 	used    map[string]usage
 	entries map[string]*entry
+	limits  map[string]TenantLimit
 }
 
 type usage struct {
@@ -33,7 +34,7 @@ type entry struct {
 
 // NewLedger makes a Ledger over a pool of devices. Devices that fail Validate or repeat an id are an error.
 func NewLedger(devices []device.Device) (*Ledger, error) {
-	l := &Ledger{used: map[string]usage{}, entries: map[string]*entry{}}
+	l := &Ledger{used: map[string]usage{}, entries: map[string]*entry{}, limits: map[string]TenantLimit{}}
 	for _, d := range devices {
 		if err := d.Validate(); err != nil {
 			return nil, fmt.Errorf("making a ledger: %w", err)
@@ -80,6 +81,9 @@ func (l *Ledger) Grant(now time.Time, id, token string, r Request) (Lease, error
 	}
 	if _, taken := l.entries[id]; taken {
 		return Lease{}, fmt.Errorf("%w: %s", ErrExists, id)
+	}
+	if err := l.checkTenant(r); err != nil {
+		return Lease{}, err
 	}
 	before := make(map[string]usage, len(l.used))
 	for deviceID, u := range l.used {

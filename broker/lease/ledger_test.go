@@ -53,6 +53,9 @@ func command(t *testing.T, d *datadriven.TestData, l **Ledger, now *time.Time) s
 			ExpiresAt: epoch.Add(time.Duration(intArg(t, d, "expires-at", 0)) * time.Second),
 		}, seconds())
 		return result(adopted, err)
+	case "tenant":
+		(*l).SetTenantLimit(stringArg(t, d, "name", ""), TenantLimit{MemoryBytes: uint64(intArg(t, d, "memory", 0)), Disabled: d.HasArg("disabled")})
+		return ""
 	case "renew":
 		renewed, err := (*l).Renew(*now, stringArg(t, d, "id", ""), seconds())
 		return result(renewed, err)

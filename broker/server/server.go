@@ -198,3 +198,10 @@ func (s *Server) wakeExpire() {
 	default: // it will look anyway
 	}
 }
+
+// SetTenantLimit says what a tenant may hold from now on.
+func (s *Server) SetTenantLimit(tenant string, limit lease.TenantLimit) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.ledger.SetTenantLimit(tenant, limit)
+}

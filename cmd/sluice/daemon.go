@@ -15,15 +15,15 @@ import (
 
 	"sluice/batcher/runner"
 	"sluice/broker/client"
+	"sluice/broker/lease"
 	"sluice/broker/server"
 	"sluice/gateway"
 	"sluice/proto/gen/control"
-	"sluice/runtime/image"
 	"sluice/runtime/inject"
 	"sluice/runtime/sandbox"
-	"sluice/runtime/sandbox/containerd"
-	"sluice/runtime/sandbox/process"
 	"sluice/scheduler/executor"
+	"sluice/store"
+	"sluice/store"
 	"sluice/store/directory"
 )
 
@@ -45,9 +45,7 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	if err != nil {
 		return err
 	}
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
+	metrics := newMetrics()
 	broker, err := server.New(ctx, server.Config{
 		StateFolder: flags.stateFolder, WorkerPath: flags.worker, Warm: flags.warmWorkers, Log: log.With("component", "broker"),
 	})
@@ -61,33 +59,16 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	}
 	defer closing(&err, brokerClient)
 
-	confined, importer, err := openSandbox(ctx, flags, injected, log)
+	confined, err := openSandbox(ctx, flags, injected, log)
 	if err != nil {
 		return err
 	}
 	defer closing(&err, confined)
-
-	node, err := executor.ThisNode()
+	rollout, err := openRollout(ctx, flags, registry, confined, brokerClient, metrics, log)
 	if err != nil {
-		return err
-	}
-	rollout := newRollout(registry)
-	rollout.routes = runner.New(runner.Config{Demand: rollout, Log: log.With("component", "runner"), Metrics: metrics})
-	rollout.executor, err = executor.New(executor.Config{
-		Node: node, FunctionFolder: flags.in("functions"), LogFolder: flags.in("logs"), Sandbox: confined, Broker: brokerClient,
-		Routes: routes{rollout.routes}, Log: log.With("component", "executor"), Metrics: metrics,
-	})
-	if err != nil {
-		return err
-	}
-	if err := rollout.restore(ctx); err != nil {
 		return err
 	}
 
-	known, err := directory.Open(ctx, registry, log.With("component", "directory"), nil)
-	if err != nil {
-		return err
-	}
 	front := gateway.New(gateway.Config{
 		Tenants: callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
 		Log: log.With("component", "gateway"),
@@ -95,7 +76,8 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	api := grpc.NewServer()
 	broker.Register(api)
 	control.RegisterControlServer(api, &controlServer{
-		registry: registry, known: known, rollout: rollout, importImage: importer, logFolder: flags.in("logs"), log: log.With("component", "control"),
+		registry: registry, known: known, rollout: rollout, images: confined.images, metrics: metrics, logFolder: flags.in("logs"),
+		log: log.With("component", "control"),
 	})
 	listeners, err := listen(flags)
 	if err != nil {
@@ -123,26 +105,29 @@ func (f serveFlags) in(name string) string { return filepath.Join(f.stateFolder,
 // closing closes a part when serve returns, and adds its error.
 func closing(err *error, part io.Closer) { *err = errors.Join(*err, part.Close()) }
 
-// closableSandbox is a sandbox with what it holds open.
-type closableSandbox struct {
-	sandbox.Sandbox
-	io.Closer
+func newMetrics() *prometheus.Registry {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return metrics
 }
 
-// openSandbox returns no importer where the sandbox runs no images.
-func openSandbox(ctx context.Context, flags serveFlags, injected inject.Folder, log *slog.Logger) (closableSandbox, importImage, error) {
-	log = log.With("component", "sandbox")
-	if flags.sandbox == sandboxProcess {
-		plain, err := process.New(flags.in("processes"), injected, log)
-		return closableSandbox{plain, io.NopCloser(nil)}, nil, err
-	}
-	containers, err := containerd.Connect(ctx, flags.containerdAddress, flags.containerdNamespace, injected, log)
+// openRollout joins the route table and the executor, and puts into effect what the store holds.
+func openRollout(
+	ctx context.Context, flags serveFlags, registry store.Registry, confined sandbox.Sandbox, broker *client.Client,
+	metrics *prometheus.Registry, log *slog.Logger,
+) (*rollout, error) {
+	node, err := executor.ThisNode()
 	if err != nil {
-		return closableSandbox{}, nil, fmt.Errorf("%w; start containerd, name its socket with --containerd-address, or choose --sandbox process", err)
+		return nil, err
 	}
-	importer := func(ctx context.Context, archive io.Reader) (string, error) {
-		imported, err := image.Import(ctx, containers.Client(), archive)
-		return imported.Name, err
+	r := newRollout(registry)
+	r.routes = runner.New(runner.Config{Demand: r, Log: log.With("component", "runner"), Metrics: metrics})
+	r.executor, err = executor.New(executor.Config{
+		Node: node, FunctionFolder: flags.in("functions"), LogFolder: flags.in("logs"), Sandbox: confined, Broker: broker,
+		Routes: routes{r.routes}, Log: log.With("component", "executor"), Metrics: metrics,
+	})
+	if err != nil {
+		return nil, err
 	}
-	return closableSandbox{containers, containers}, importer, nil
+	return r, r.restore(ctx)
 }

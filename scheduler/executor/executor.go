@@ -129,6 +129,9 @@ func (e *Executor) Deploy(version store.Version) { e.inbox.add(scheduler.Deploye
 // Remove stops a Version's Instances and forgets it, after requests for it are taken no more.
 func (e *Executor) Remove(key scheduler.Key) { e.inbox.add(scheduler.Removed{Key: key}) }
 
+// SetTenant says what a tenant may have from now on.
+func (e *Executor) SetTenant(tenant store.Tenant) { e.inbox.add(scheduler.TenantChanged{Tenant: tenant}) }
+
 // Demand says how many requests of a Version wait and run. It does not block; only the last call counts.
 func (e *Executor) Demand(key scheduler.Key, queued, inFlight int) {
 	e.inbox.demand(scheduler.DemandChanged{Key: key, Queued: queued, InFlight: inFlight})
