@@ -83,9 +83,13 @@ func (s *Sandbox) Client() *client.Client { return s.client }
 // Close ends the connection; Instances run on.
 func (s *Sandbox) Close() error { return s.client.Close() }
 
-// List returns an Instance for every container with Sluice's labels, but for those that this Sandbox is just creating.
+// List returns an Instance for every container with Sluice's labels, but for those that this Sandbox is just creating. It also
+// clears away what Creates left that were broken off before there was a container.
 func (s *Sandbox) List(ctx context.Context) ([]sandbox.Instance, error) {
 	ctx = namespaces.WithNamespace(ctx, s.namespace)
+	if err := s.collectUnfinished(ctx); err != nil {
+		return nil, err
+	}
 	containers, err := s.client.Containers(ctx, fmt.Sprintf("labels.%q", labelTenant))
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)

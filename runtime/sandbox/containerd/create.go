@@ -41,12 +41,11 @@ func (s *Sandbox) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Instan
 	}
 	defer s.unreserve(spec.ID)
 	ctx = namespaces.WithNamespace(ctx, s.namespace)
-	// Until the container refers to them, nothing else keeps image and snapshot from being collected.
-	ctx, release, err := s.client.WithLease(ctx)
+	ctx, release, err := s.protect(ctx, spec.ID)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: lease: %w", spec.ID, err)
 	}
-	defer func() { _ = release(context.WithoutCancel(ctx)) }() // it expires by itself
+	defer func() { _ = release(context.WithoutCancel(ctx)) }() // see collectUnfinished
 	made, err := s.create(ctx, spec, name)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", spec.ID, err)

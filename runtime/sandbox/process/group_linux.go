@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -19,6 +20,26 @@ func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true
 func terminate(group int) { _ = unix.Kill(group, unix.SIGTERM) }
 
 func killGroup(group int) { _ = unix.Kill(-group, unix.SIGKILL) }
+
+// killUnrecorded ends the process of an Instance whose Sandbox died between its start and the record of it: the program is
+// known by its environment.
+func killUnrecorded(id string) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	mark := []byte("\x00" + sandbox.EnvInstance + "=" + id + "\x00")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		environment, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
+		if err == nil && bytes.Contains(append([]byte{0}, environment...), mark) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+}
 
 // awaitChild returns when the child has exited and leaves its status to be collected.
 func awaitChild(pid int) {

@@ -100,6 +100,9 @@ func (i *instance) reap() {
 func (i *instance) adopt() {
 	watch, err := watchProcess(i.record.PID, i.record.StartTicks)
 	if err != nil {
+		if i.record.PID == 0 {
+			killUnrecorded(i.record.ID)
+		}
 		i.ended(sandbox.Exit{Code: sandbox.ExitUnknown, At: time.Now()})
 		return
 	}

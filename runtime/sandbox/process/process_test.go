@@ -95,3 +95,28 @@ func TestBadRecordsAreLeftOut(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 }
+
+// A program that was started, but not recorded before the daemon died, is found by its environment and ended.
+func TestUnrecordedProcessIsEnded(t *testing.T) {
+	state := t.TempDir()
+	probe := sandboxtest.BuildProbe(t)
+	b := sandboxtest.NewBench(t, sandboxtest.Fixture{Sandbox: open(t, state, probe), Program: []string{probe}})
+	instance, _ := b.RunReady(b.Spec("hold"), 1)
+	neighbour, _ := b.RunReady(b.Spec("hold"), 1)
+	path := filepath.Join(state, "process", instance.Identity().ID+".json")
+	content, err := os.ReadFile(path)
+	b.Must(err)
+	before, _, _ := strings.Cut(string(content), `,"pid":`)
+	b.Must(os.WriteFile(path, []byte(before+"}"), 0o600))
+
+	found, err := open(t, state, probe).List(b.Context)
+	b.Must(err)
+	if len(found) != 2 {
+		t.Fatalf("found %d instances", len(found))
+	}
+	if exit, err := instance.Wait(b.Context); err != nil || exit.Code != 128+9 {
+		t.Errorf("the unrecorded program ended with %+v, %v", exit, err)
+	}
+	b.WantState(neighbour, sandbox.Running)
+	b.Must(neighbour.Kill(b.Context))
+}
