@@ -68,10 +68,28 @@ func (t *thread) clGetEventInfo(a argsClGetEventInfo) C.cl_int {
 
 func (t *thread) clCreateUserEvent(a argsClCreateUserEvent) C.cl_int {
 	var status C.cl_int
-	event := C.clCreateUserEvent(driverContext(a.context.driver), &status)
+	event := t.session.newUserEvent(driverContext(a.context.driver), &status)
 	return t.keep(a.created, unsafe.Pointer(event), status)
 }
 
 func (t *thread) clSetUserEventStatus(a argsClSetUserEventStatus) C.cl_int {
-	return C.clSetUserEventStatus(driverEvent(a.event.driver), a.executionStatus)
+	return t.session.setUserEvent(driverEvent(a.event.driver), a.executionStatus)
+}
+
+func (s *Session) newUserEvent(context C.cl_context, status *C.cl_int) C.cl_event {
+	event := C.clCreateUserEvent(context, status)
+	if *status == C.CL_SUCCESS {
+		C.clRetainEvent(event)
+		s.unset[event] = struct{}{}
+	}
+	return event
+}
+
+func (s *Session) setUserEvent(event C.cl_event, to C.cl_int) C.cl_int {
+	status := C.clSetUserEventStatus(event, to)
+	if _, kept := s.unset[event]; kept {
+		delete(s.unset, event)
+		C.clReleaseEvent(event)
+	}
+	return status
 }

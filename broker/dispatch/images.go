@@ -181,8 +181,10 @@ func (t *thread) clEnqueueMapImage(a argsClEnqueueMapImage) C.cl_int {
 	s.expose(b)
 	var status C.cl_int
 	var row, slice C.size_t
-	mapped := C.clEnqueueMapImage(driverQueue(a.commandQueue.driver), driverMem(a.image.driver), C.CL_FALSE, a.mapFlags, a.origin, a.region, &row, &slice, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
+	queue, image := driverQueue(a.commandQueue.driver), driverMem(a.image.driver)
+	mapped := C.clEnqueueMapImage(queue, image, C.CL_FALSE, a.mapFlags, a.origin, a.region, &row, &slice, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
 	if status == C.CL_SUCCESS {
+		s.noteMap(queue, image, mapped)
 		offset := uintptr(mapped) - uintptr(unsafe.Pointer(&s.arenaShared.bytes[b.place.offset]))
 		t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(offset))
 		t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(row))

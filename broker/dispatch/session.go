@@ -52,8 +52,13 @@ type Session struct {
 	reservedIn uint64
 	credit     uint64
 	retired    []*buffer
+	// unset are the user events without a status. The Session keeps them, as
+	// commands may wait for one that the program has no name for any more.
+	unset map[C.cl_event]struct{}
 
 	notices *C.uint32_t // outside the Go heap: the driver's threads count it down
+
+	mapped []mapping
 
 	pendingMutex sync.Mutex
 	pending      []pendingTransfer
@@ -107,6 +112,7 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 		asleep:   word32(shared.bytes, wire.WordAsleep),
 		places:   newArena(l.arenaBytes()),
 		reserved: make(map[uint64]extent),
+		unset:    make(map[C.cl_event]struct{}),
 		credit:   l.creditFirst(),
 		notices:  (*C.uint32_t)(C.calloc(1, 4)),
 	}
@@ -148,24 +154,29 @@ func (s *Session) stop() {
 		}
 		select {
 		case <-done:
+			s.endUserEvents()
 			return
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// endUserEvents ends what waits for a program that is gone. The caller leads.
+// endUserEvents lets what waits for a program that is gone run to its end, into
+// memory that nobody will look at: a driver that is told of a failure instead may
+// keep what the failed commands held (PoCL 3.1 does). The caller leads.
 func (s *Session) endUserEvents() {
-	s.objects.each(kindEvent, func(o *object) {
-		if o.failed == C.CL_SUCCESS {
-			// Only a user event takes a status, once; the driver refuses the rest.
-			C.clSetUserEventStatus(driverEvent(o.driver), C.CL_OUT_OF_RESOURCES)
-		}
-	})
+	for event := range s.unset {
+		s.setUserEvent(event, C.CL_COMPLETE)
+	}
 }
 
 // close gives everything back to the driver, and then the memory.
 func (s *Session) close() {
+	for _, m := range s.mapped {
+		C.clEnqueueUnmapMemObject(m.queue, m.mem, m.pointer, 0, nil, nil)
+		C.clFinish(m.queue)
+		C.clReleaseCommandQueue(m.queue)
+	}
 	s.objects.each(kindQueue, func(o *object) {
 		if o.failed == C.CL_SUCCESS {
 			C.clFinish(driverQueue(o.driver))
@@ -177,6 +188,7 @@ func (s *Session) close() {
 	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindSampler, kindMem, kindQueue, kindContext} {
 		s.objects.each(k, func(o *object) { s.drop(o) })
 	}
+	s.lease.give(s.credit)
 	deadline := time.Now().Add(letGoTimeout)
 	for s.reclaim(); len(s.retired) > 0 || s.noticesOutstanding() > 0; s.reclaim() {
 		if time.Now().After(deadline) {
@@ -185,7 +197,6 @@ func (s *Session) close() {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	s.lease.give(s.credit)
 	C.free(unsafe.Pointer(s.notices))
 	s.unmap()
 }

@@ -248,10 +248,37 @@ func (t *thread) settle(a argsSettle) C.cl_int {
 	return C.CL_SUCCESS
 }
 
+// mapping is a map that the program has not undone. The driver keeps a mapped
+// object, so that a program which leaves without its unmap must be stood in for.
+type mapping struct {
+	queue   C.cl_command_queue
+	mem     C.cl_mem
+	pointer unsafe.Pointer
+}
+
+func (s *Session) noteMap(queue C.cl_command_queue, mem C.cl_mem, pointer unsafe.Pointer) {
+	C.clRetainCommandQueue(queue)
+	s.mapped = append(s.mapped, mapping{queue, mem, pointer})
+}
+
+func (s *Session) noteUnmap(mem C.cl_mem, pointer unsafe.Pointer) {
+	for i, m := range s.mapped {
+		if m.mem == mem && m.pointer == pointer {
+			C.clReleaseCommandQueue(m.queue)
+			s.mapped = append(s.mapped[:i], s.mapped[i+1:]...)
+			return
+		}
+	}
+}
+
 func (t *thread) clEnqueueMapBuffer(a argsClEnqueueMapBuffer) C.cl_int {
 	var status C.cl_int
 	t.session.expose(a.buffer.buffer)
-	C.clEnqueueMapBuffer(driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver), C.CL_FALSE, a.mapFlags, a.offset, a.size, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
+	queue, mem := driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver)
+	mapped := C.clEnqueueMapBuffer(queue, mem, C.CL_FALSE, a.mapFlags, a.offset, a.size, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
+	if status == C.CL_SUCCESS {
+		t.session.noteMap(queue, mem, mapped)
+	}
 	return t.transferred(a.commandQueue, a.event, a.blocking, 0, status)
 }
 
@@ -264,6 +291,9 @@ func (t *thread) clEnqueueUnmapMemObject(a argsClEnqueueUnmapMemObject) C.cl_int
 	mapped := unsafe.Pointer(&t.session.arenaShared.bytes[b.place.offset+uint64(a.offset)])
 	status := C.clEnqueueUnmapMemObject(driverQueue(a.commandQueue.driver), driverMem(a.memobj.driver), mapped, a.eventWaitList.count, listEvent(a.eventWaitList), t.eventOut(a.event))
 	t.keepEvent(a.event, status)
+	if status == C.CL_SUCCESS {
+		t.session.noteUnmap(driverMem(a.memobj.driver), mapped)
+	}
 	return t.enqueued(a.commandQueue, status)
 }
 
@@ -275,13 +305,14 @@ func (t *thread) access(a argsAccess) C.cl_int {
 	queue, mem := driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver)
 	context := contextOf(queue)
 	var status C.cl_int
-	gate := C.clCreateUserEvent(context, &status)
+	gate := s.newUserEvent(context, &status)
 	if status != C.CL_SUCCESS {
 		return t.keep(a.created, nil, status)
 	}
 	s.expose(b)
 	mapped := C.clEnqueueMapBuffer(queue, mem, C.CL_FALSE, a.mapFlags, a.offset, a.size, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
 	if status != C.CL_SUCCESS {
+		s.setUserEvent(gate, C.CL_COMPLETE)
 		C.clReleaseEvent(gate)
 		if a.event != nil {
 			*a.event = object{}
@@ -294,7 +325,7 @@ func (t *thread) access(a argsAccess) C.cl_int {
 	t.keepEvent(a.event, status)
 	t.keep(a.created, unsafe.Pointer(gate), status)
 	if status != C.CL_SUCCESS {
-		C.clSetUserEventStatus(gate, C.CL_COMPLETE)
+		s.setUserEvent(gate, C.CL_COMPLETE)
 		C.clReleaseEvent(gate)
 		C.clReleaseEvent(own)
 		return status
@@ -315,5 +346,5 @@ func contextOf(queue C.cl_command_queue) C.cl_context {
 }
 
 func (t *thread) leave(a argsLeave) C.cl_int {
-	return C.clSetUserEventStatus(driverEvent(a.gate.driver), C.CL_COMPLETE)
+	return t.session.setUserEvent(driverEvent(a.gate.driver), C.CL_COMPLETE)
 }
