@@ -45,7 +45,7 @@ image: build ## Build the examples' container images into build/images
 	@mkdir -p build/images
 	@for name in simple digits; do \
 		scripts/example.sh $$name build/examples/$$name; \
-		$(BIN)/sluice image build build/examples/$$name -t $$name:latest -o build/images/$$name.tar; \
+		$(BIN)/sluice image build build/examples/$$name -t $$name:latest --archive build/images/$$name.tar; \
 	done
 	@ls -l build/images
 

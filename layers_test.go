@@ -85,6 +85,7 @@ var layers = []layer{
 		"scheduler/...", "store/...", "cmd/sluice/...", generated,
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
 	{"cmd/sluice/config", nil, "gives any command's flags their values"},
+	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},
 	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device/opencl"}, "the only program that loads a driver"},
 	{"cmd/sluice-bench", []string{"broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
 }

@@ -24,9 +24,9 @@ func probeDaemon(socket string) error {
 	case err == nil:
 		return conn.Close()
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no daemon answers on %s: start one with `sluice serve`, or name its folder with --state", socket)
+		return fmt.Errorf("%w on %s: start one with `sluice serve`, or name its folder with --state", errNoDaemon, socket)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("may not open %s: run as the user that runs `sluice serve` (root)", socket)
+		return fmt.Errorf("may not open %s: run as the user that runs `sluice serve` (root): %w", socket, os.ErrPermission)
 	}
 	return fmt.Errorf("connecting to the daemon: %w", err)
 }

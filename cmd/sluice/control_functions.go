@@ -18,7 +18,7 @@ func (s *controlServer) Deploy(ctx context.Context, request *control.DeployReque
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	if spec.Image != "" && s.importImage == nil && len(spec.Command) == 0 {
+	if spec.Image != "" && s.images == nil && len(spec.Command) == 0 {
 		return nil, toStatus(fmt.Errorf("%w: command: the process sandbox runs no images, so function.yaml needs a command", store.ErrInvalid))
 	}
 	version, err := s.rollout.deploy(ctx, tenantOf(request.GetTenant()), spec)
@@ -44,6 +44,23 @@ func (s *controlServer) ListFunctions(ctx context.Context, request *control.List
 		response.Functions = append(response.Functions, s.describe(version))
 	}
 	return response, nil
+}
+
+// GetFunction tells what a Function's newest Version was deployed with.
+func (s *controlServer) GetFunction(ctx context.Context, request *control.GetFunctionRequest) (*control.GetFunctionResponse, error) {
+	function, _, err := store.Load[store.Function](ctx, s.registry, store.FunctionRecord(tenantOf(request.GetTenant()), request.GetName()))
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	version, _, err := store.Load[store.Version](ctx, s.registry, store.VersionRecord(function.Tenant, function.Name, function.Latest))
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	spec, err := store.FormatFunction(version.Spec)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &control.GetFunctionResponse{Function: s.describe(version), SpecYaml: spec}, nil
 }
 
 // RemoveFunction answers when the store has forgotten the Function; its Instances end soon after.

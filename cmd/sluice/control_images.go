@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,14 +12,14 @@ import (
 	"sluice/runtime/image"
 )
 
-// importImage hands an archive to the sandbox's image store and returns the image's name there.
-type importImage func(ctx context.Context, archive io.Reader) (string, error)
+// errNoImages is for a daemon whose sandbox runs no images.
+var errNoImages = status.Error(codes.Unimplemented, "the process sandbox runs no images: give function.yaml a command instead, "+
+	"or start the daemon with --sandbox containerd")
 
 // ImportImage passes the archive on as it comes.
 func (s *controlServer) ImportImage(stream control.Control_ImportImageServer) error {
-	if s.importImage == nil {
-		return status.Error(codes.Unimplemented, "the process sandbox runs no images: give function.yaml a command instead, "+
-			"or start the daemon with --sandbox containerd")
+	if s.images == nil {
+		return errNoImages
 	}
 	first, err := stream.Recv()
 	if err != nil {
@@ -30,7 +29,7 @@ func (s *controlServer) ImportImage(stream control.Control_ImportImageServer) er
 	if err != nil {
 		return toStatus(err)
 	}
-	imported, err := s.importImage(stream.Context(), &chunkReader{stream: stream, rest: first.GetChunk()})
+	imported, err := s.images.load(stream.Context(), &chunkReader{stream: stream, rest: first.GetChunk()})
 	if err != nil {
 		return toStatus(err)
 	}
@@ -39,6 +38,25 @@ func (s *controlServer) ImportImage(stream control.Control_ImportImageServer) er
 	}
 	s.log.Info("image imported", "image", name)
 	return stream.SendAndClose(&control.ImportImageResponse{Name: name})
+}
+
+// PullImage sends how far the pull is as often as package image tells.
+func (s *controlServer) PullImage(request *control.PullImageRequest, stream control.Control_PullImageServer) error {
+	if s.images == nil {
+		return errNoImages
+	}
+	name, err := s.images.pull(stream.Context(), image.Source{
+		Name: request.GetName(), Username: request.GetUsername(), Password: request.GetPassword(), PlainHTTP: request.GetPlainHttp(),
+		Progress: func(doneBytes, totalBytes int64) {
+			// A caller that has left ends the stream's context, and with it the pull.
+			_ = stream.Send(&control.PullImageResponse{DoneBytes: doneBytes, TotalBytes: totalBytes})
+		},
+	})
+	if err != nil {
+		return toStatus(err)
+	}
+	s.log.Info("image pulled", "image", name)
+	return stream.Send(&control.PullImageResponse{Name: name})
 }
 
 // chunkReader reads the chunks of a stream as one text.

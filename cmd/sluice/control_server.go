@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -16,12 +17,13 @@ import (
 // controlServer is the control API over the store and what follows it.
 type controlServer struct {
 	control.UnimplementedControlServer
-	registry    store.Registry
-	known       *directory.Directory
-	rollout     *rollout
-	importImage importImage // nil: this sandbox runs no images
-	logFolder   string
-	log         *slog.Logger
+	registry  store.Registry
+	known     *directory.Directory
+	rollout   *rollout
+	images    *images // nil: this sandbox runs no images
+	metrics   prometheus.Gatherer
+	logFolder string
+	log       *slog.Logger
 }
 
 func tenantOf(name string) string {
@@ -39,7 +41,7 @@ func toStatus(err error) error {
 		return nil
 	case errors.Is(err, store.ErrInvalid), errors.Is(err, image.ErrInvalid):
 		code = codes.InvalidArgument
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, image.ErrNotFound):
 		code = codes.NotFound
 	case errors.Is(err, store.ErrConflict):
 		code = codes.Aborted

@@ -23,7 +23,6 @@ import (
 	"sluice/runtime/sandbox"
 	"sluice/scheduler/executor"
 	"sluice/store"
-	"sluice/store"
 	"sluice/store/directory"
 )
 
@@ -64,11 +63,17 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		return err
 	}
 	defer closing(&err, confined)
-	rollout, err := openRollout(ctx, flags, registry, confined, brokerClient, metrics, log)
+	rollout, err := openRollout(flags, registry, confined, brokerClient, metrics, log)
 	if err != nil {
 		return err
 	}
-
+	known, err := openDirectory(ctx, registry, rollout, broker, log)
+	if err != nil {
+		return err
+	}
+	if err := rollout.restore(ctx); err != nil {
+		return err
+	}
 	front := gateway.New(gateway.Config{
 		Tenants: callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
 		Log: log.With("component", "gateway"),
@@ -111,9 +116,9 @@ func newMetrics() *prometheus.Registry {
 	return metrics
 }
 
-// openRollout joins the route table and the executor, and puts into effect what the store holds.
+// openRollout joins the route table and the executor.
 func openRollout(
-	ctx context.Context, flags serveFlags, registry store.Registry, confined sandbox.Sandbox, broker *client.Client,
+	flags serveFlags, registry store.Registry, confined sandbox.Sandbox, broker *client.Client,
 	metrics *prometheus.Registry, log *slog.Logger,
 ) (*rollout, error) {
 	node, err := executor.ThisNode()
@@ -126,8 +131,15 @@ func openRollout(
 		Node: node, FunctionFolder: flags.in("functions"), LogFolder: flags.in("logs"), Sandbox: confined, Broker: broker,
 		Routes: routes{r.routes}, Log: log.With("component", "executor"), Metrics: metrics,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r, r.restore(ctx)
+	return r, err
+}
+
+// openDirectory tells those who enforce them of the tenants' limits.
+func openDirectory(
+	ctx context.Context, registry store.Registry, rollout *rollout, broker *server.Server, log *slog.Logger,
+) (*directory.Directory, error) {
+	return directory.Open(ctx, registry, log.With("component", "directory"), func(tenant store.Tenant) {
+		rollout.executor.SetTenant(tenant)
+		broker.SetTenantLimit(tenant.Name, lease.TenantLimit{MemoryBytes: tenant.Limits.SliceMemoryBytes, Disabled: tenant.Disabled})
+	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,9 @@ func newDeployCommand(g *globals) *cobra.Command {
 		Short: "Deploy a function, or a new version of it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return usageError{errors.New("give the function's YAML file with -f; - for standard input")}
+			}
 			text, err := readFileOrStdin(file, cmd.InOrStdin())
 			if err != nil {
 				return err
@@ -25,7 +29,7 @@ func newDeployCommand(g *globals) *cobra.Command {
 			return withControl(cmd.Context(), g, func(ctx context.Context, client control.ControlClient) error {
 				response, err := client.Deploy(ctx, &control.DeployRequest{Tenant: g.tenant, FunctionYaml: text})
 				if err != nil {
-					return fmt.Errorf("deploying %s: %s", file, explain(err))
+					return callError{"deploying " + file, err}
 				}
 				f := response.GetFunction()
 				fmt.Fprintf(cmd.OutOrStdout(), "deployed %s version %s\n", f.GetName(), f.GetVersion())
@@ -34,9 +38,6 @@ func newDeployCommand(g *globals) *cobra.Command {
 		},
 	}
 	command.Flags().StringVarP(&file, "file", "f", "", "the function's YAML file; - for standard input")
-	if err := command.MarkFlagRequired("file"); err != nil {
-		panic(err)
-	}
 	return command
 }
 

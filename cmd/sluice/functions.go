@@ -43,10 +43,12 @@ func newRemoveCommand(g *globals) *cobra.Command {
 		Use:   "remove FUNCTION",
 		Short: "Stop a function's instances and forget it",
 		Args:  cobra.ExactArgs(1),
+
+		ValidArgsFunction: completeFunctions(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withControl(cmd.Context(), g, func(ctx context.Context, client control.ControlClient) error {
 				if _, err := client.RemoveFunction(ctx, &control.RemoveFunctionRequest{Tenant: g.tenant, Name: args[0]}); err != nil {
-					return fmt.Errorf("removing %s: %s", args[0], explain(err))
+					return callError{"removing " + args[0], err}
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "removed %s\n", args[0])
 				return nil

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +21,12 @@ import (
 const imageChunkBytes = 1 << 20
 
 func newImageCommand(g *globals) *cobra.Command {
-	command := &cobra.Command{Use: "image", Short: "Make container images of programs"}
+	command := &cobra.Command{Use: "image", Short: "Make container images of programs, or pull them from a registry"}
+	command.AddCommand(newImageBuildCommand(g), newImagePullCommand(g))
+	return command
+}
+
+func newImageBuildCommand(g *globals) *cobra.Command {
 	var name, file string
 	build := &cobra.Command{
 		Use:   "build FOLDER [-t NAME]",
@@ -43,7 +50,7 @@ func newImageCommand(g *globals) *cobra.Command {
 				return buildToFile(cmd.Context(), folder, full, file)
 			}
 			return withControl(cmd.Context(), g, func(ctx context.Context, client control.ControlClient) error {
-				imported, err := buildAndImport(ctx, client, folder, full)
+				imported, err := buildAndImport(ctx, cmd.ErrOrStderr(), client, folder, full)
 				if err == nil {
 					fmt.Fprintf(cmd.OutOrStdout(), "imported %s\n", imported)
 				}
@@ -52,9 +59,8 @@ func newImageCommand(g *globals) *cobra.Command {
 		},
 	}
 	build.Flags().StringVarP(&name, "tag", "t", "", "the image's name; empty for the folder's, with the tag latest")
-	build.Flags().StringVarP(&file, "output", "o", "", "write the OCI archive to this file instead")
-	command.AddCommand(build)
-	return command
+	build.Flags().StringVar(&file, "archive", "", "write the OCI archive to this file instead")
+	return build
 }
 
 func buildToFile(ctx context.Context, folder, name, path string) error {
@@ -70,7 +76,7 @@ func buildToFile(ctx context.Context, folder, name, path string) error {
 }
 
 // buildAndImport sends the archive as it is made.
-func buildAndImport(ctx context.Context, client control.ControlClient, folder, name string) (string, error) {
+func buildAndImport(ctx context.Context, progress io.Writer, client control.ControlClient, folder, name string) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.ImportImage(ctx)
@@ -80,12 +86,17 @@ func buildAndImport(ctx context.Context, client control.ControlClient, folder, n
 	if err := stream.Send(&control.ImportImageRequest{Name: name}); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	if err := image.Build(ctx, folder, name, chunkWriter{stream}); err != nil && !errors.Is(err, io.EOF) {
+	var sent atomic.Int64
+	stop := showProgress(progress, func(took time.Duration) string {
+		return fmt.Sprintf("importing %s: %s, %s", name, formatBytes(uint64(sent.Load())), took)
+	})
+	defer stop()
+	if err := image.Build(ctx, folder, name, chunkWriter{stream, &sent}); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	response, err := stream.CloseAndRecv() // also says why the daemon ended the stream early
 	if err != nil {
-		return "", fmt.Errorf("importing %s: %s", name, explain(err))
+		return "", callError{"importing " + name, err}
 	}
 	return response.GetName(), nil
 }
@@ -93,6 +104,7 @@ func buildAndImport(ctx context.Context, client control.ControlClient, folder, n
 // chunkWriter sends what is written in messages of at most imageChunkBytes. io.EOF means that the daemon stopped reading.
 type chunkWriter struct {
 	stream control.Control_ImportImageClient
+	sent   *atomic.Int64
 }
 
 func (w chunkWriter) Write(p []byte) (int, error) {
@@ -103,6 +115,7 @@ func (w chunkWriter) Write(p []byte) (int, error) {
 			return written, err
 		}
 		written += n
+		w.sent.Add(int64(n))
 	}
 	return written, nil
 }

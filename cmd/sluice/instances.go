@@ -17,6 +17,8 @@ func newInstancesCommand(g *globals) *cobra.Command {
 		Use:   "instances [FUNCTION]",
 		Short: "List the instances that run or start, with what their start took",
 		Args:  cobra.MaximumNArgs(1),
+
+		ValidArgsFunction: completeFunctions(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &control.ListInstancesRequest{Tenant: g.tenant}
 			if len(args) == 1 {
@@ -27,19 +29,25 @@ func newInstancesCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				var rows [][]string
-				for _, i := range response.GetInstances() {
-					rows = append(rows, []string{
-						i.GetId(), i.GetFunction(), i.GetVersion(), i.GetState(), strconv.Itoa(int(i.GetPid())), orDash(i.GetLease()),
-						formatSince(i.GetStartedAt().AsTime(), time.Now()), orDash(formatPhases(i.GetPhases())),
-					})
-				}
-				return printMessages(cmd.OutOrStdout(), *output, response.GetInstances(), "ID FUNCTION VERSION STATE PID LEASE AGE START", rows)
+				rows := instanceRows(response.GetInstances(), time.Now())
+				return printMessages(cmd.OutOrStdout(), *output, response.GetInstances(), instanceHeader, rows)
 			})
 		},
 	}
 	output = addOutputFlag(command)
 	return command
+}
+
+const instanceHeader = "ID FUNCTION VERSION STATE PID LEASE AGE START"
+
+func instanceRows(instances []*control.Instance, now time.Time) (rows [][]string) {
+	for _, i := range instances {
+		rows = append(rows, []string{
+			i.GetId(), i.GetFunction(), i.GetVersion(), i.GetState(), strconv.Itoa(int(i.GetPid())), orDash(i.GetLease()),
+			formatSince(i.GetStartedAt().AsTime(), now), orDash(formatPhases(i.GetPhases())),
+		})
+	}
+	return rows
 }
 
 // formatPhases writes a start's phases in order: "lease=3ms create=120ms".

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 
+	"sluice/proto/gen/control"
 	"sluice/proto/gen/inference"
 )
 
@@ -21,6 +23,7 @@ const (
 	messageBytesMax       = 64 << 20
 	keyEnvironment        = "SLUICE_KEY"
 	authorizationMetadata = "authorization"
+	instanceReady         = "ready" // control.Instance.State
 )
 
 type invokeFlags struct {
@@ -31,7 +34,7 @@ type invokeFlags struct {
 	timeout time.Duration
 }
 
-func newInvokeCommand() *cobra.Command {
+func newInvokeCommand(g *globals) *cobra.Command {
 	var flags invokeFlags
 	command := &cobra.Command{
 		Use:   "invoke FUNCTION [REQUEST]",
@@ -40,7 +43,8 @@ func newInvokeCommand() *cobra.Command {
     {"name": "INPUT0", "datatype": "INT32", "shape": [1, 2], "data": [1, 2]},
     {"name": "INPUT1", "datatype": "INT32", "shape": [1, 2], "data": [3, 4]}]}'
   sluice invoke digits -f request.json`,
-		Args: cobra.RangeArgs(1, 2),
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: completeFunctions(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			text, err := requestText(flags.file, args[1:], cmd)
 			if err != nil {
@@ -48,12 +52,14 @@ func newInvokeCommand() *cobra.Command {
 			}
 			request, err := parseInferRequest(text)
 			if err != nil {
-				return fmt.Errorf("the request: %w", err)
+				return usageError{fmt.Errorf("the request: %w", err)}
 			}
 			request.ModelName, request.ModelVersion = args[0], flags.version
+			stop := showProgress(cmd.ErrOrStderr(), waitingFor(g, args[0]))
 			response, err := infer(cmd.Context(), flags, request)
+			stop()
 			if err != nil {
-				return fmt.Errorf("invoking %s: %s", args[0], explain(err))
+				return callError{"invoking " + args[0], err}
 			}
 			answer, err := formatInferResponse(response)
 			if err != nil {
@@ -70,6 +76,27 @@ func newInvokeCommand() *cobra.Command {
 	set.StringVar(&flags.version, "version", "", "the function's version; empty for the newest")
 	set.DurationVar(&flags.timeout, "timeout", invokeTimeoutDefault, "the request's deadline, a cold start included")
 	return command
+}
+
+// waitingFor tells from the instances what a request waits for. Whoever may not ask the daemon is not told.
+func waitingFor(g *globals, function string) func(time.Duration) string {
+	return func(took time.Duration) string {
+		doing := "waiting for " + function
+		ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+		defer cancel()
+		_ = withControl(ctx, g, func(ctx context.Context, client control.ControlClient) error {
+			response, err := client.ListInstances(ctx, &control.ListInstancesRequest{Tenant: g.tenant, Function: function})
+			if err != nil {
+				return err
+			}
+			ready := slices.ContainsFunc(response.GetInstances(), func(i *control.Instance) bool { return i.GetState() == instanceReady })
+			if len(response.GetInstances()) > 0 && !ready {
+				doing = "starting an instance of " + function
+			}
+			return nil
+		})
+		return fmt.Sprintf("%s, %s", doing, took)
+	}
 }
 
 func requestText(file string, args []string, cmd *cobra.Command) ([]byte, error) {

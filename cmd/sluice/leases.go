@@ -24,20 +24,25 @@ func newLeasesCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				var rows [][]string
-				for _, l := range leases {
-					devices, compute := sliceColumns(l)
-					rows = append(rows, []string{
-						l.ID, l.Tenant, l.Holder, devices, formatBytes(l.MemoryBytes()), compute, formatSince(l.GrantedAt, time.Now()),
-						time.Until(l.ExpiresAt).Truncate(time.Second).String(),
-					})
-				}
-				return printList(cmd.OutOrStdout(), *output, leases, "ID TENANT HOLDER DEVICE MEMORY COMPUTE AGE EXPIRES-IN", rows)
+				return printList(cmd.OutOrStdout(), *output, leases, leaseHeader, leaseRows(leases, time.Now()))
 			})
 		},
 	}
 	output = addOutputFlag(command)
 	return command
+}
+
+const leaseHeader = "ID TENANT HOLDER DEVICE MEMORY COMPUTE AGE EXPIRES-IN"
+
+func leaseRows(leases []lease.Lease, now time.Time) (rows [][]string) {
+	for _, l := range leases {
+		devices, compute := sliceColumns(l)
+		rows = append(rows, []string{
+			l.ID, l.Tenant, l.Holder, devices, formatBytes(l.MemoryBytes()), compute, formatSince(l.GrantedAt, now),
+			l.ExpiresAt.Sub(now).Truncate(time.Second).String(),
+		})
+	}
+	return rows
 }
 
 // sliceColumns names the devices of a lease's slices and the compute reserved on each.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,8 @@ func newLogsCommand(g *globals) *cobra.Command {
 		Use:   "logs FUNCTION",
 		Short: "Print what a function's instances wrote",
 		Args:  cobra.ExactArgs(1),
+
+		ValidArgsFunction: completeFunctions(g),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request := &control.LogsRequest{Tenant: g.tenant, Function: args[0], Follow: follow}
 			return withControl(cmd.Context(), g, func(ctx context.Context, client control.ControlClient) error {
@@ -30,7 +31,7 @@ func newLogsCommand(g *globals) *cobra.Command {
 						return nil
 					}
 					if err != nil {
-						return fmt.Errorf("logs of %s: %s", args[0], explain(err))
+						return callError{"logs of " + args[0], err}
 					}
 					if _, err := cmd.OutOrStdout().Write(message.GetText()); err != nil {
 						return err
@@ -39,6 +40,6 @@ func newLogsCommand(g *globals) *cobra.Command {
 			})
 		},
 	}
-	command.Flags().BoolVar(&follow, "follow", false, "go on printing what is written from now on")
+	command.Flags().BoolVarP(&follow, "follow", "f", false, "go on printing what is written from now on")
 	return command
 }

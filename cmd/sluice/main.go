@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/status"
 
 	"sluice/cmd/sluice/config"
 )
@@ -29,12 +28,10 @@ func main() {
 	if err == nil {
 		return
 	}
-	var exit exitError
-	if errors.As(err, &exit) {
-		os.Exit(exit.code)
+	if !errors.As(err, new(exitError)) {
+		fmt.Fprintln(os.Stderr, "sluice:", explain(err))
 	}
-	fmt.Fprintln(os.Stderr, "sluice:", explain(err))
-	os.Exit(1)
+	os.Exit(exitCode(err))
 }
 
 // globals are the flags that every command knows.
@@ -60,22 +57,35 @@ func newRootCommand() *cobra.Command {
 	flags.StringVar(&g.configFile, "config", os.Getenv(configVariable), "the configuration file ("+configVariable+"; default "+config.FileDefault+" if there is one)")
 	flags.StringVar(&g.tenant, "tenant", "", "whose functions and leases; empty for the default tenant")
 	root.AddCommand(
-		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(),
+		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(&g),
 		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
-		newTenantsCommand(&g), newConfigCommand(&g), newDrainCommand(&g),
+		newTenantsCommand(&g), newConfigCommand(&g), newDescribeCommand(&g), newTopCommand(&g), newDrainCommand(&g),
 	)
+	prepareCommands(root)
 	return root
 }
 
-// exitError ends the command with a program's exit code and no message of ours.
-type exitError struct{ code int }
-
-func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
-
-// explain takes the wrapping of gRPC off an error: people read the message, not the transport's.
-func explain(err error) string {
-	if s, ok := status.FromError(err); ok {
-		return s.Message()
+// prepareCommands makes wrong arguments usage errors, and lets a command that only groups others refuse unknown ones.
+func prepareCommands(command *cobra.Command) {
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	if command.HasSubCommands() && !command.Runnable() {
+		command.Args = cobra.ArbitraryArgs
+		command.RunE = func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return usageError{fmt.Errorf("unknown command %q; `%s --help` lists them", args[0], cmd.CommandPath())}
+		}
 	}
-	return err.Error()
+	if check := command.Args; check != nil {
+		command.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, below := range command.Commands() {
+		prepareCommands(below)
+	}
 }

@@ -94,10 +94,10 @@ func TestWrongValues(t *testing.T) {
 
 func TestWrongFiles(t *testing.T) {
 	for text, says := range map[string]string{
-		"listen: a\nlisten: b\n":               "sluice.yaml:2: listen is there twice",
-		"- a\n":                                "keys with values",
-		"listen: [\n":                          "sluice.yaml",
-		"listen: a\n---\nlisten: b\n":          "more than one document",
+		"listen: a\nlisten: b\n":                "sluice.yaml:2: listen is there twice",
+		"- a\n":                                 "keys with values",
+		"listen: [\n":                           "sluice.yaml",
+		"listen: a\n---\nlisten: b\n":           "more than one document",
 		strings.Repeat("#", FileBytesMax) + "#": "more than",
 	} {
 		if _, err := Parse("sluice.yaml", []byte(text)); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), says) {
