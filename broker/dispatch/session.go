@@ -26,6 +26,7 @@ const letGoTimeout = 5 * time.Second
 // leads; a thread that waits for the driver hands the lead on.
 type Session struct {
 	lease *Lease
+	conn  *net.UnixConn
 	log   *slog.Logger
 
 	shared      segment
@@ -104,7 +105,7 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{
-		lease: l, log: log, shared: shared, arenaShared: arenaShared,
+		lease: l, conn: conn, log: log, shared: shared, arenaShared: arenaShared,
 		ring:     shared.bytes[wire.RingOffset : wire.RingOffset+wire.RingSize],
 		head:     word64(shared.bytes, wire.WordHead),
 		tail:     word64(shared.bytes, wire.WordTail),
@@ -122,18 +123,23 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 	chunk[wire.DeviceHandle] = object{kind: kindDevice, driver: unsafe.Pointer(l.device)}
 	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit})
 	if _, _, err := conn.WriteMsgUnix(welcome, unix.UnixRights(shared.fd, arenaShared.fd), nil); err != nil {
+		l.give(s.credit)
+		C.free(unsafe.Pointer(s.notices))
 		s.unmap()
 		return nil, fmt.Errorf("welcoming the shim: %w", err)
 	}
 	return s, nil
 }
 
-// fail ends the Session for a reason that is the shim's fault.
+// fail ends the Session for a reason that is the shim's fault. The end of the
+// connection tells the shim, whose threads would wait for ever otherwise, and
+// Serve.
 func (s *Session) fail(err error) {
 	if s.failed.CompareAndSwap(nil, &err) {
 		s.log.Warn("session ended: the shim broke the protocol", "error", err)
 	}
 	s.closed.Store(true)
+	_ = s.conn.Close()
 }
 
 // stop ends the threads: it wakes those that sleep and frees those that wait for
