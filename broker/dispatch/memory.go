@@ -61,6 +61,9 @@ func (t *thread) clCreateSubBuffer(a argsClCreateSubBuffer) C.cl_int {
 	if parent == nil || parent.root != nil {
 		return t.keep(a.created, nil, C.CL_INVALID_MEM_OBJECT)
 	}
+	if uint64(a.origin) > parent.size || uint64(a.size) > parent.size-uint64(a.origin) {
+		return t.keep(a.created, nil, C.CL_INVALID_VALUE)
+	}
 	var status C.cl_int
 	region := C.cl_buffer_region{origin: a.origin, size: a.size}
 	mem := C.clCreateSubBuffer(driverMem(a.buffer.driver), a.flags&^hostFlags, C.CL_BUFFER_CREATE_TYPE_REGION, unsafe.Pointer(&region), &status)

@@ -71,8 +71,10 @@ func (t *thread) clCompileProgram(a argsClCompileProgram) C.cl_int {
 	if a.inputHeaders.count == 0 {
 		include = nil
 	}
-	t.yield()
-	return C.clCompileProgram(driverProgram(a.program.driver), 1, &t.session.lease.device, options, a.inputHeaders.count, listProgram(a.inputHeaders), include, nil, nil)
+	program := driverProgram(a.program.driver)
+	t.keepThrough(program, a.inputHeaders)
+	defer releasePrograms(program, a.inputHeaders)
+	return C.clCompileProgram(program, 1, &t.session.lease.device, options, a.inputHeaders.count, listProgram(a.inputHeaders), include, nil, nil)
 }
 
 // clLinkProgram keeps a program even where linking failed, as the driver does:
@@ -102,8 +104,26 @@ func (t *thread) clBuildProgram(a argsClBuildProgram) C.cl_int {
 	options := C.CString(a.program.build.ask(a.options))
 	defer C.free(unsafe.Pointer(options))
 	program := driverProgram(a.program.driver)
-	t.yield()
+	t.keepThrough(program, list{})
+	defer releasePrograms(program, list{})
 	return C.clBuildProgram(program, 1, &t.session.lease.device, options, nil, nil)
+}
+
+// keepThrough hands the lead on before a build that may take long. The program
+// may be released by another of its threads meanwhile, so it is retained.
+func (t *thread) keepThrough(program C.cl_program, headers list) {
+	C.clRetainProgram(program)
+	for _, p := range unsafe.Slice(listProgram(headers), int(headers.count)) {
+		C.clRetainProgram(p)
+	}
+	t.yield()
+}
+
+func releasePrograms(program C.cl_program, headers list) {
+	C.clReleaseProgram(program)
+	for _, p := range unsafe.Slice(listProgram(headers), int(headers.count)) {
+		C.clReleaseProgram(p)
+	}
 }
 
 func (t *thread) clGetProgramInfo(a argsClGetProgramInfo) C.cl_int {
