@@ -84,6 +84,10 @@ static void forget_in_child(void)
 	session->connection = -1;
 	atomic_store(&current, NULL);
 	pthread_mutex_init(&connecting, NULL);
+	/* Another thread may have held these, and is not in the child to give them back. */
+	pthread_mutex_init(&session->ring, NULL);
+	pthread_mutex_init(&session->handles, NULL);
+	pthread_mutex_init(&session->staging, NULL);
 }
 
 static void watch_fork(void)
