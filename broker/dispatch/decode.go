@@ -43,10 +43,14 @@ type decoder struct {
 	sizesTaken   int
 	violation    error
 	refused      C.cl_int
+	made         []*object // what the frame names anew
+	ticketTaken  uint32
+	waitedFor    C.cl_event // of a wait list with an event that has failed
 }
 
 func (d *decoder) begin(frame []byte) {
 	d.rest, d.handlesTaken, d.sizesTaken, d.violation, d.refused = frame, 0, 0, nil, C.CL_SUCCESS
+	d.made, d.ticketTaken = d.made[:0], 0
 }
 
 func (d *decoder) violate(format string, a ...any) {
@@ -116,6 +120,22 @@ func (d *decoder) handles(k kind) list {
 	return list{count: C.cl_uint(n), first: unsafe.Pointer(&into[0])}
 }
 
+// waitList reads the events that a command waits for. One that has failed
+// already refuses the command here: not every driver ends such a command.
+func (d *decoder) waitList() list {
+	l := d.handles(kindEvent)
+	if d.violation == nil && d.refused == C.CL_SUCCESS && l.count > 0 && C.driver_any_failed(l.count, listEvent(l)) != 0 {
+		d.refused = C.CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST
+		d.waitedFor = *listEvent(l)
+	}
+	return l
+}
+
+func (d *decoder) ticket() uint32 {
+	d.ticketTaken = uint32(d.scalar())
+	return d.ticketTaken
+}
+
 func (d *decoder) sizes() *C.size_t {
 	n := d.scalar()
 	if n == wire.ListAbsent {
@@ -181,6 +201,7 @@ func (d *decoder) created(k kind) *object {
 		return &object{}
 	}
 	*o = object{kind: k, failed: C.CL_INVALID_VALUE}
+	d.made = append(d.made, o)
 	return o
 }
 

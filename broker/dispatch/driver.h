@@ -47,6 +47,34 @@ static inline void driver_image_from(cl_image_desc *description, cl_mem from)
 	description->mem_object = from;
 }
 
+// Whether an event has ended with an error.
+static inline int driver_failed(cl_event event)
+{
+	cl_int state = CL_QUEUED;
+	return clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof(state), &state, NULL) != CL_SUCCESS ||
+	       state < 0;
+}
+
+static inline int driver_any_failed(cl_uint count, const cl_event *events)
+{
+	for (cl_uint i = 0; i < count; i++)
+		if (driver_failed(events[i]))
+			return 1;
+	return 0;
+}
+
+// An event like that of a command that was ended because the event that it waits for has failed.
+static inline cl_event driver_failed_like(cl_event event)
+{
+	cl_context context;
+	cl_event made = NULL;
+	if (clGetEventInfo(event, CL_EVENT_CONTEXT, sizeof(context), &context, NULL) == CL_SUCCESS)
+		made = clCreateUserEvent(context, NULL);
+	if (made)
+		clSetUserEventStatus(made, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+	return made;
+}
+
 // Called by the driver when it has let go of a buffer's bytes.
 static void CL_CALLBACK driver_let_go(cl_mem memobj, void *flag)
 {

@@ -10,6 +10,9 @@ import (
 	"sluice/vdev/wire"
 )
 
+// unsetMax bounds the user events without a status of one Session.
+const unsetMax = 1 << 16
+
 // notify has the driver's own threads tell the shim when an event reaches a
 // state: no thread of the worker waits for it.
 func (t *thread) notify(a argsNotify) C.cl_int {
@@ -38,8 +41,12 @@ func (s *Session) noticesOutstanding() uint32 {
 
 func (t *thread) clFinish(a argsClFinish) C.cl_int {
 	queue, earlier := driverQueue(a.commandQueue.driver), refusal(a.commandQueue)
+	// The program may release the queue from another thread meanwhile.
+	C.clRetainCommandQueue(queue)
 	t.yield()
-	if status := C.clFinish(queue); status != C.CL_SUCCESS {
+	status := C.clFinish(queue)
+	C.clReleaseCommandQueue(queue)
+	if status != C.CL_SUCCESS {
 		return status
 	}
 	return earlier
@@ -77,6 +84,10 @@ func (t *thread) clSetUserEventStatus(a argsClSetUserEventStatus) C.cl_int {
 }
 
 func (s *Session) newUserEvent(context C.cl_context, status *C.cl_int) C.cl_event {
+	if len(s.unset) == unsetMax {
+		*status = C.CL_OUT_OF_RESOURCES
+		return nil
+	}
 	event := C.clCreateUserEvent(context, status)
 	if *status == C.CL_SUCCESS {
 		C.clRetainEvent(event)
@@ -92,4 +103,39 @@ func (s *Session) setUserEvent(event C.cl_event, to C.cl_int) C.cl_int {
 		C.clReleaseEvent(event)
 	}
 	return status
+}
+
+// clEnqueueWaitForEvents is a barrier by its old name, at which some drivers end
+// the process.
+func (t *thread) clEnqueueWaitForEvents(a argsClEnqueueWaitForEvents) C.cl_int {
+	status := C.clEnqueueBarrierWithWaitList(driverQueue(a.commandQueue.driver), a.eventList.count, listEvent(a.eventList), nil)
+	return t.enqueued(a.commandQueue, status)
+}
+
+// refusedCommand is the status of a command that is not carried out. One that
+// nobody waits for fails by its event where the event that it waits for has.
+func (t *thread) refusedCommand() C.cl_int {
+	if t.refused == C.CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST {
+		return C.CL_SUCCESS
+	}
+	return t.refused
+}
+
+// abandon ends what a refused frame named: its handles are free again where the
+// shim is told, or say the reason where it is not.
+func (t *thread) abandon(status C.cl_int) {
+	t.session.finish(t.ticketTaken, wire.TicketFailed)
+	told := t.waiter != 0 && status != C.CL_SUCCESS
+	for _, o := range t.made {
+		switch {
+		case told:
+			*o = object{}
+		case o.kind == kindEvent && t.refused == C.CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST:
+			if event := C.driver_failed_like(t.waitedFor); event != nil {
+				o.driver, o.failed = unsafe.Pointer(event), C.CL_SUCCESS
+			}
+		default:
+			o.failed = t.refused
+		}
+	}
 }

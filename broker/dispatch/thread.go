@@ -124,6 +124,9 @@ func (t *thread) step() bool {
 		return true
 	}
 	s.lease.calls.Add(1)
+	if t.refused != C.CL_SUCCESS {
+		t.abandon(status)
+	}
 	leads := t.leads()
 	if t.waiter != 0 {
 		t.answer(status, leads)

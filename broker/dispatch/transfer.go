@@ -145,20 +145,18 @@ func (t *thread) ownEventOut() *C.cl_event {
 
 // transferred follows a transfer to its end: it waits for it, or gives it a
 // ticket.
-func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket C.cl_uint, status C.cl_int) C.cl_int {
+func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket uint32, status C.cl_int) C.cl_int {
 	own := C.cl_event(t.scratch.created)
 	t.keepEvent(event, status)
 	if status != C.CL_SUCCESS {
-		if ticket != 0 {
-			t.session.finish(uint32(ticket))
-		}
+		t.session.finish(ticket, wire.TicketFailed)
 		return t.enqueued(queue, status)
 	}
 	if event != nil {
 		C.clRetainEvent(own)
 	}
 	if ticket != 0 {
-		t.session.follow(own, uint32(ticket))
+		t.session.follow(own, ticket)
 	}
 	if blocking == C.CL_FALSE {
 		if ticket == 0 {
@@ -187,9 +185,9 @@ func (t *thread) waitOne(event C.cl_event) C.cl_int {
 }
 
 // finish marks a ticket.
-func (s *Session) finish(ticket uint32) {
+func (s *Session) finish(ticket, state uint32) {
 	if ticket >= 1 && ticket <= wire.TicketCount {
-		atomic.StoreUint32(word32(s.shared.bytes, wire.TicketOffset+4*int(ticket-1)), 1)
+		atomic.StoreUint32(word32(s.shared.bytes, wire.TicketOffset+4*int(ticket-1)), state)
 	}
 }
 
@@ -198,15 +196,22 @@ func (s *Session) follow(event C.cl_event, ticket uint32) {
 	s.pendingMutex.Lock()
 	defer s.pendingMutex.Unlock()
 	s.pending = append(s.pending, pendingTransfer{event, ticket})
-	if len(s.pending) > 1 && over(s.pending[0].event) {
+	if len(s.pending) > 1 && over(s.pending[0].event) != 0 {
 		s.settleLocked()
 	}
 }
 
-func over(event C.cl_event) bool {
+// over is the state of a transfer's ticket, or 0 where it is not over.
+func over(event C.cl_event) uint32 {
 	var state C.cl_int
 	status := C.clGetEventInfo(event, C.CL_EVENT_COMMAND_EXECUTION_STATUS, C.size_t(unsafe.Sizeof(state)), unsafe.Pointer(&state), nil)
-	return status != C.CL_SUCCESS || state <= C.CL_COMPLETE
+	switch {
+	case status != C.CL_SUCCESS || state < C.CL_COMPLETE:
+		return wire.TicketFailed
+	case state == C.CL_COMPLETE:
+		return wire.TicketDone
+	}
+	return 0
 }
 
 // settle marks the tickets of the transfers that are over. Every answer settles
@@ -220,11 +225,12 @@ func (s *Session) settle() {
 func (s *Session) settleLocked() {
 	kept := s.pending[:0]
 	for _, p := range s.pending {
-		if !over(p.event) {
+		state := over(p.event)
+		if state == 0 {
 			kept = append(kept, p)
 			continue
 		}
-		s.finish(p.ticket)
+		s.finish(p.ticket, state)
 		C.clReleaseEvent(p.event)
 	}
 	s.pending = kept

@@ -525,7 +525,7 @@ func (t *thread) doClGetKernelWorkGroupInfo() C.cl_int {
 	device := t.handleOrNo(kindDevice)
 	paramName := C.cl_kernel_work_group_info(t.scalar())
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetKernelWorkGroupInfo(driverKernel(kernel.driver), driverDevice(device.driverOrNil()), paramName, size, value, sizeRet)
@@ -564,7 +564,7 @@ func (t *thread) doClGetEventProfilingInfo() C.cl_int {
 	event := t.handle(kindEvent)
 	paramName := C.cl_profiling_info(t.scalar())
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetEventProfilingInfo(driverEvent(event.driver), paramName, size, value, sizeRet)
@@ -574,7 +574,7 @@ func (t *thread) doClGetEventProfilingInfo() C.cl_int {
 func (t *thread) doClFlush() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clFlush(driverQueue(commandQueue.driver))
 	return t.enqueued(commandQueue, status)
@@ -602,7 +602,7 @@ type argsClEnqueueReadBuffer struct {
 	size          C.size_t
 	place         C.cl_uint
 	placeOffset   C.size_t
-	ticket        C.cl_uint
+	ticket        uint32
 	eventWaitList list
 	event         *object
 }
@@ -616,8 +616,8 @@ func (t *thread) doClEnqueueReadBuffer() C.cl_int {
 		size:          C.size_t(t.scalar()),
 		place:         C.cl_uint(t.scalar()),
 		placeOffset:   C.size_t(t.scalar()),
-		ticket:        C.cl_uint(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		ticket:        t.ticket(),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -634,7 +634,7 @@ type argsClEnqueueWriteBuffer struct {
 	size          C.size_t
 	place         C.cl_uint
 	placeOffset   C.size_t
-	ticket        C.cl_uint
+	ticket        uint32
 	eventWaitList list
 	event         *object
 }
@@ -648,8 +648,8 @@ func (t *thread) doClEnqueueWriteBuffer() C.cl_int {
 		size:          C.size_t(t.scalar()),
 		place:         C.cl_uint(t.scalar()),
 		placeOffset:   C.size_t(t.scalar()),
-		ticket:        C.cl_uint(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		ticket:        t.ticket(),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -665,10 +665,10 @@ func (t *thread) doClEnqueueCopyBuffer() C.cl_int {
 	srcOffset := C.size_t(t.scalar())
 	dstOffset := C.size_t(t.scalar())
 	size := C.size_t(t.scalar())
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueCopyBuffer(driverQueue(commandQueue.driver), driverMem(srcBuffer.driver), driverMem(dstBuffer.driver), srcOffset, dstOffset, size, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -683,7 +683,7 @@ type argsClEnqueueReadImage struct {
 	region        *C.size_t
 	place         C.cl_uint
 	placeOffset   C.size_t
-	ticket        C.cl_uint
+	ticket        uint32
 	eventWaitList list
 	event         *object
 }
@@ -697,8 +697,8 @@ func (t *thread) doClEnqueueReadImage() C.cl_int {
 		region:        t.sizes(),
 		place:         C.cl_uint(t.scalar()),
 		placeOffset:   C.size_t(t.scalar()),
-		ticket:        C.cl_uint(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		ticket:        t.ticket(),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -715,7 +715,7 @@ type argsClEnqueueWriteImage struct {
 	region        *C.size_t
 	place         C.cl_uint
 	placeOffset   C.size_t
-	ticket        C.cl_uint
+	ticket        uint32
 	eventWaitList list
 	event         *object
 }
@@ -729,8 +729,8 @@ func (t *thread) doClEnqueueWriteImage() C.cl_int {
 		region:        t.sizes(),
 		place:         C.cl_uint(t.scalar()),
 		placeOffset:   C.size_t(t.scalar()),
-		ticket:        C.cl_uint(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		ticket:        t.ticket(),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -746,10 +746,10 @@ func (t *thread) doClEnqueueCopyImage() C.cl_int {
 	srcOrigin := t.sizes()
 	dstOrigin := t.sizes()
 	region := t.sizes()
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueCopyImage(driverQueue(commandQueue.driver), driverMem(srcImage.driver), driverMem(dstImage.driver), srcOrigin, dstOrigin, region, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -763,10 +763,10 @@ func (t *thread) doClEnqueueCopyImageToBuffer() C.cl_int {
 	srcOrigin := t.sizes()
 	region := t.sizes()
 	dstOffset := C.size_t(t.scalar())
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueCopyImageToBuffer(driverQueue(commandQueue.driver), driverMem(srcImage.driver), driverMem(dstBuffer.driver), srcOrigin, region, dstOffset, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -780,10 +780,10 @@ func (t *thread) doClEnqueueCopyBufferToImage() C.cl_int {
 	srcOffset := C.size_t(t.scalar())
 	dstOrigin := t.sizes()
 	region := t.sizes()
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueCopyBufferToImage(driverQueue(commandQueue.driver), driverMem(srcBuffer.driver), driverMem(dstImage.driver), srcOffset, dstOrigin, region, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -809,7 +809,7 @@ func (t *thread) doClEnqueueMapBuffer() C.cl_int {
 		mapFlags:      C.cl_map_flags(t.scalar()),
 		offset:        C.size_t(t.scalar()),
 		size:          C.size_t(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -837,7 +837,7 @@ func (t *thread) doClEnqueueMapImage() C.cl_int {
 		mapFlags:      C.cl_map_flags(t.scalar()),
 		origin:        t.sizes(),
 		region:        t.sizes(),
-		eventWaitList: t.handles(kindEvent),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -859,7 +859,7 @@ func (t *thread) doClEnqueueUnmapMemObject() C.cl_int {
 		commandQueue:  t.handle(kindQueue),
 		memobj:        t.handle(kindMem),
 		offset:        C.size_t(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		eventWaitList: t.waitList(),
 		event:         t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -875,10 +875,10 @@ func (t *thread) doClEnqueueNDRangeKernel() C.cl_int {
 	globalWorkOffset := t.sizes()
 	globalWorkSize := t.sizes()
 	localWorkSize := t.sizes()
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueNDRangeKernel(driverQueue(commandQueue.driver), driverKernel(kernel.driver), workDim, globalWorkOffset, globalWorkSize, localWorkSize, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -888,10 +888,10 @@ func (t *thread) doClEnqueueNDRangeKernel() C.cl_int {
 func (t *thread) doClEnqueueTask() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	kernel := t.handle(kindKernel)
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueTask(driverQueue(commandQueue.driver), driverKernel(kernel.driver), eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -902,27 +902,33 @@ func (t *thread) doClEnqueueMarker() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueMarker(driverQueue(commandQueue.driver), t.eventOut(event))
 	t.keepEvent(event, status)
 	return t.enqueued(commandQueue, status)
 }
 
+type argsClEnqueueWaitForEvents struct {
+	commandQueue *object
+	eventList    list
+}
+
 func (t *thread) doClEnqueueWaitForEvents() C.cl_int {
-	commandQueue := t.handle(kindQueue)
-	eventList := t.handles(kindEvent)
+	a := argsClEnqueueWaitForEvents{
+		commandQueue: t.handle(kindQueue),
+		eventList:    t.handles(kindEvent),
+	}
 	if !t.complete() {
 		return t.refused
 	}
-	status := C.clEnqueueWaitForEvents(driverQueue(commandQueue.driver), eventList.count, listEvent(eventList))
-	return t.enqueued(commandQueue, status)
+	return t.clEnqueueWaitForEvents(a)
 }
 
 func (t *thread) doClEnqueueBarrier() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueBarrier(driverQueue(commandQueue.driver))
 	return t.enqueued(commandQueue, status)
@@ -992,7 +998,7 @@ type argsClEnqueueReadBufferRect struct {
 	bufferSlicePitch C.size_t
 	place            C.cl_uint
 	placeOffset      C.size_t
-	ticket           C.cl_uint
+	ticket           uint32
 	eventWaitList    list
 	event            *object
 }
@@ -1008,8 +1014,8 @@ func (t *thread) doClEnqueueReadBufferRect() C.cl_int {
 		bufferSlicePitch: C.size_t(t.scalar()),
 		place:            C.cl_uint(t.scalar()),
 		placeOffset:      C.size_t(t.scalar()),
-		ticket:           C.cl_uint(t.scalar()),
-		eventWaitList:    t.handles(kindEvent),
+		ticket:           t.ticket(),
+		eventWaitList:    t.waitList(),
 		event:            t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -1028,7 +1034,7 @@ type argsClEnqueueWriteBufferRect struct {
 	bufferSlicePitch C.size_t
 	place            C.cl_uint
 	placeOffset      C.size_t
-	ticket           C.cl_uint
+	ticket           uint32
 	eventWaitList    list
 	event            *object
 }
@@ -1044,8 +1050,8 @@ func (t *thread) doClEnqueueWriteBufferRect() C.cl_int {
 		bufferSlicePitch: C.size_t(t.scalar()),
 		place:            C.cl_uint(t.scalar()),
 		placeOffset:      C.size_t(t.scalar()),
-		ticket:           C.cl_uint(t.scalar()),
-		eventWaitList:    t.handles(kindEvent),
+		ticket:           t.ticket(),
+		eventWaitList:    t.waitList(),
 		event:            t.createdOrNo(kindEvent),
 	}
 	if !t.complete() {
@@ -1065,10 +1071,10 @@ func (t *thread) doClEnqueueCopyBufferRect() C.cl_int {
 	srcSlicePitch := C.size_t(t.scalar())
 	dstRowPitch := C.size_t(t.scalar())
 	dstSlicePitch := C.size_t(t.scalar())
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueCopyBufferRect(driverQueue(commandQueue.driver), driverMem(srcBuffer.driver), driverMem(dstBuffer.driver), srcOrigin, dstOrigin, region, srcRowPitch, srcSlicePitch, dstRowPitch, dstSlicePitch, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -1193,10 +1199,10 @@ func (t *thread) doClEnqueueFillBuffer() C.cl_int {
 	pattern := t.bytes()
 	offset := C.size_t(t.scalar())
 	size := C.size_t(t.scalar())
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueFillBuffer(driverQueue(commandQueue.driver), driverMem(buffer.driver), pointer(pattern), C.size_t(len(pattern)), offset, size, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -1209,10 +1215,10 @@ func (t *thread) doClEnqueueFillImage() C.cl_int {
 	fillColor := t.bytesExactly(16)
 	origin := t.sizes()
 	region := t.sizes()
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueFillImage(driverQueue(commandQueue.driver), driverMem(image.driver), pointer(fillColor), origin, region, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -1223,10 +1229,10 @@ func (t *thread) doClEnqueueMigrateMemObjects() C.cl_int {
 	commandQueue := t.handle(kindQueue)
 	memObjects := t.handles(kindMem)
 	flags := C.cl_mem_migration_flags(t.scalar())
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueMigrateMemObjects(driverQueue(commandQueue.driver), memObjects.count, listMem(memObjects), flags, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -1235,10 +1241,10 @@ func (t *thread) doClEnqueueMigrateMemObjects() C.cl_int {
 
 func (t *thread) doClEnqueueMarkerWithWaitList() C.cl_int {
 	commandQueue := t.handle(kindQueue)
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueMarkerWithWaitList(driverQueue(commandQueue.driver), eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -1247,10 +1253,10 @@ func (t *thread) doClEnqueueMarkerWithWaitList() C.cl_int {
 
 func (t *thread) doClEnqueueBarrierWithWaitList() C.cl_int {
 	commandQueue := t.handle(kindQueue)
-	eventWaitList := t.handles(kindEvent)
+	eventWaitList := t.waitList()
 	event := t.createdOrNo(kindEvent)
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	status := C.clEnqueueBarrierWithWaitList(driverQueue(commandQueue.driver), eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
 	t.keepEvent(event, status)
@@ -1344,7 +1350,7 @@ func (t *thread) doClGetKernelSubGroupInfo() C.cl_int {
 	paramName := C.cl_kernel_sub_group_info(t.scalar())
 	inputValue := t.bytes()
 	if !t.complete() {
-		return t.refused
+		return t.refusedCommand()
 	}
 	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetKernelSubGroupInfo(driverKernel(kernel.driver), driverDevice(device.driverOrNil()), paramName, C.size_t(len(inputValue)), pointer(inputValue), size, value, sizeRet)
@@ -1455,7 +1461,7 @@ func (t *thread) doAccess() C.cl_int {
 		mapFlags:      C.cl_map_flags(t.scalar()),
 		offset:        C.size_t(t.scalar()),
 		size:          C.size_t(t.scalar()),
-		eventWaitList: t.handles(kindEvent),
+		eventWaitList: t.waitList(),
 		created:       t.created(kindEvent),
 		event:         t.createdOrNo(kindEvent),
 	}

@@ -25,7 +25,7 @@ func messagesHeader() []byte {
 func encoderParams(c spec.Call) (declared, passed []string) {
 	for _, f := range c.Wire {
 		switch f.Kind {
-		case spec.Scalar:
+		case spec.Scalar, spec.Ticket:
 			declared = append(declared, "uint64_t "+f.Name)
 			passed = append(passed, "(uint64_t)"+f.Name)
 		case spec.Handle, spec.HandleOrNo:
@@ -90,7 +90,7 @@ func writeEncoder(b *bytes.Buffer, c spec.Call) {
 	fmt.Fprintf(b, "\tuint8_t *frame = sl_begin(session, %s);\n\tif (!frame)\n\t\treturn CL_OUT_OF_RESOURCES;\n\tuint8_t *p = frame + SL_FRAME_HEADER;\n", sizeTerms(c))
 	for _, f := range c.Wire {
 		switch f.Kind {
-		case spec.Scalar:
+		case spec.Scalar, spec.Ticket:
 			fmt.Fprintf(b, "\tp = sl_put(p, %s);\n", f.Name)
 		case spec.Handle, spec.HandleOrNo, spec.New, spec.NewEvent:
 			fmt.Fprintf(b, "\tp = sl_put(p, %s ? %s->handle : 0);\n", f.Name, f.Name)

@@ -43,6 +43,8 @@ func wireConstants() []constant {
 		{"SLOT_PENDING", wire.SlotPending},
 		{"SLOT_WAITING", wire.SlotWaiting},
 		{"SLOT_DONE", wire.SlotDone},
+		{"TICKET_DONE", wire.TicketDone},
+		{"TICKET_FAILED", wire.TicketFailed},
 		{"FRAME_HEADER", wire.FrameHeader},
 		{"FRAME_MAX", wire.FrameMax},
 		{"INLINE_MAX", wire.InlineMax},

@@ -72,8 +72,12 @@ func decoded(c spec.Call) (names, types, reads []string) {
 			add(f.Name, "*object", fmt.Sprintf("t.handle(%s)", o))
 		case spec.HandleOrNo:
 			add(f.Name, "*object", fmt.Sprintf("t.handleOrNo(%s)", o))
-		case spec.Handles, spec.WaitList:
+		case spec.Handles:
 			add(f.Name, "list", fmt.Sprintf("t.handles(%s)", o))
+		case spec.WaitList:
+			add(f.Name, "list", "t.waitList()")
+		case spec.Ticket:
+			add(f.Name, "uint32", "t.ticket()")
 		case spec.Sizes:
 			add(f.Name, "*C.size_t", "t.sizes()")
 		case spec.Bytes:
@@ -117,7 +121,7 @@ func writeHandler(b *bytes.Buffer, c spec.Call) {
 	for i := range names {
 		fmt.Fprintf(b, "\t%s := %s\n", names[i], reads[i])
 	}
-	b.WriteString("\tif !t.complete() {\n\t\treturn t.refused\n\t}\n")
+	b.WriteString("\tif !t.complete() {\n\t\treturn t.refusedCommand()\n\t}\n")
 	writeDriverCall(b, c)
 }
 

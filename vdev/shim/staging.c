@@ -162,11 +162,12 @@ void sl_collect(struct sl_session *session)
 	pthread_mutex_lock(&session->staging);
 	for (struct sl_pending **link = &session->pending; *link;) {
 		struct sl_pending *pending = *link;
-		if (!atomic_load(ticket_word(session, pending->ticket))) {
+		uint32_t state = atomic_load(ticket_word(session, pending->ticket));
+		if (!state) {
 			link = &pending->next;
 			continue;
 		}
-		if (pending->destination)
+		if (pending->destination && state == SL_TICKET_DONE)
 			sl_layout_copy(&pending->layout, pending->size, pending->destination,
 				       sl_pending_bytes(session, pending), true);
 		if (pending->staged)

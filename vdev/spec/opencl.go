@@ -268,13 +268,13 @@ var OpenCL = []Call{
 		Number: 49, Name: "clEnqueueReadBuffer", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, size_t offset, size_t size, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Special, Command: "CL_COMMAND_READ_BUFFER",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), scalar("size_t", "offset"), scalar("size_t", "size"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), scalar("size_t", "offset"), scalar("size_t", "size"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), ticket, waitList, newEvent},
 	},
 	{
 		Number: 50, Name: "clEnqueueWriteBuffer", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, size_t offset, size_t size, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Special, Command: "CL_COMMAND_WRITE_BUFFER",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), scalar("size_t", "offset"), scalar("size_t", "size"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), scalar("size_t", "offset"), scalar("size_t", "size"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), ticket, waitList, newEvent},
 	},
 	{
 		Number: 51, Name: "clEnqueueCopyBuffer", Version: "1.0", Returns: "cl_int",
@@ -292,13 +292,13 @@ var OpenCL = []Call{
 		Number: 52, Name: "clEnqueueReadImage", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_read, const size_t *origin, const size_t *region, size_t row_pitch, size_t slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Special, Command: "CL_COMMAND_READ_IMAGE",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), sizes("3", "origin"), sizes("3", "region"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), sizes("3", "origin"), sizes("3", "region"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), ticket, waitList, newEvent},
 	},
 	{
 		Number: 53, Name: "clEnqueueWriteImage", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_mem image, cl_bool blocking_write, const size_t *origin, const size_t *region, size_t input_row_pitch, size_t input_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Special, Command: "CL_COMMAND_WRITE_IMAGE",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), sizes("3", "origin"), sizes("3", "region"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "image"), scalar("cl_bool", "blocking"), sizes("3", "origin"), sizes("3", "region"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), ticket, waitList, newEvent},
 	},
 	{
 		Number: 54, Name: "clEnqueueCopyImage", Version: "1.0", Returns: "cl_int",
@@ -373,7 +373,7 @@ var OpenCL = []Call{
 	{
 		Number: 64, Name: "clEnqueueWaitForEvents", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_uint num_events, const cl_event *event_list",
-		Form:   Generated,
+		Form:   SpecialWorker,
 		Wire:   []Field{handle(Queue, "command_queue"), handles(Event, "num_events", "event_list")},
 		Checks: []Check{
 			{"!num_events || !event_list", "CL_INVALID_VALUE"},
@@ -437,13 +437,13 @@ var OpenCL = []Call{
 		Number: 87, Name: "clEnqueueReadBufferRect", Version: "1.1", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_read, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Special, Command: "CL_COMMAND_READ_BUFFER_RECT",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), sizes("3", "buffer_origin"), sizes("3", "region"), scalar("size_t", "buffer_row_pitch"), scalar("size_t", "buffer_slice_pitch"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), sizes("3", "buffer_origin"), sizes("3", "region"), scalar("size_t", "buffer_row_pitch"), scalar("size_t", "buffer_slice_pitch"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), ticket, waitList, newEvent},
 	},
 	{
 		Number: 88, Name: "clEnqueueWriteBufferRect", Version: "1.1", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_mem buffer, cl_bool blocking_write, const size_t *buffer_origin, const size_t *host_origin, const size_t *region, size_t buffer_row_pitch, size_t buffer_slice_pitch, size_t host_row_pitch, size_t host_slice_pitch, const void *ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Special, Command: "CL_COMMAND_WRITE_BUFFER_RECT",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), sizes("3", "buffer_origin"), sizes("3", "region"), scalar("size_t", "buffer_row_pitch"), scalar("size_t", "buffer_slice_pitch"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), scalar("cl_uint", "ticket"), waitList, newEvent},
+		Wire: []Field{handle(Queue, "command_queue"), handle(Mem, "buffer"), scalar("cl_bool", "blocking"), sizes("3", "buffer_origin"), sizes("3", "region"), scalar("size_t", "buffer_row_pitch"), scalar("size_t", "buffer_slice_pitch"), scalar("cl_uint", "place"), scalar("size_t", "place_offset"), ticket, waitList, newEvent},
 	},
 	{
 		Number: 89, Name: "clEnqueueCopyBufferRect", Version: "1.1", Returns: "cl_int",
@@ -735,4 +735,5 @@ func handles(o Object, count, name string) Field {
 var (
 	waitList = Field{Kind: WaitList, Object: Event, Count: "num_events_in_wait_list", Name: "event_wait_list"}
 	newEvent = Field{Kind: NewEvent, Object: Event, Name: "event"}
+	ticket   = Field{Kind: Ticket, Name: "ticket"}
 )

@@ -102,6 +102,7 @@ const (
 	Bytes                  // a length and bytes
 	New                    // the handle of an object that the call creates
 	NewEvent               // the handle of the event of a command, or 0
+	Ticket                 // the ticket of a transfer that nobody waits for, or 0
 )
 
 // Field is one argument as it travels.

@@ -43,9 +43,9 @@
 // there is nothing else to tell, if the driver accepted the command: then the
 // handles that it names are taken, whatever the status.
 //
-// A ticket is one word of the segment that the worker sets to 1 when a transfer
-// that the shim does not wait for has left or filled its place in the staging
-// window or the arena.
+// A ticket is one word of the segment that the worker sets to TicketDone when a
+// transfer that the shim does not wait for has left or filled its place in the
+// staging window or the arena, and to TicketFailed when it never will.
 //
 // A notice is two words: 1 once the event that it belongs to has reached the
 // state that was asked for, and the event's status then.
@@ -100,6 +100,12 @@ const (
 	SlotPending = 1
 	SlotWaiting = 2
 	SlotDone    = 3
+)
+
+// States of a ticket. The shim clears it before it hands it out.
+const (
+	TicketDone   = 1
+	TicketFailed = 2
 )
 
 // Limits of frames and Sessions; what exceeds one ends the Session.
