@@ -86,6 +86,7 @@ var layers = []layer{
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
 	{"cmd/sluice/config", nil, "gives any command's flags their values"},
 	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},
+	{"cmd/sluice/doctor", []string{"broker/device", "broker/supervisor"}, "tries what the daemon will do: a probe by a worker among it"},
 	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device/opencl"}, "the only program that loads a driver"},
 	{"cmd/sluice-bench", []string{"broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
 }

@@ -38,6 +38,9 @@ func (s *Supervisor) Probe(ctx context.Context) (handover.Inventory, error) {
 	return inventory, nil
 }
 
+// Confined tells, after Probe, whether workers run confined.
+func (s *Supervisor) Confined() bool { return s.confinement != unconfined }
+
 func (s *Supervisor) probe(ctx context.Context) (handover.Inventory, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.config.ProbeTimeout)
 	defer cancel()

@@ -59,7 +59,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(
 		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(&g),
 		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
-		newTenantsCommand(&g), newConfigCommand(&g), newDescribeCommand(&g), newTopCommand(&g), newDrainCommand(&g),
+		newTenantsCommand(&g), newConfigCommand(&g), newDescribeCommand(&g), newTopCommand(&g), newDoctorCommand(&g), newDrainCommand(&g),
 	)
 	prepareCommands(root)
 	return root

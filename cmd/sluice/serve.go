@@ -88,11 +88,24 @@ func (f *serveFlags) check() error {
 	return nil
 }
 
-// complete checks the values and fills in what lies beside the running program.
-func (f *serveFlags) complete(g *globals) (err error) {
+// complete checks the values and what they name.
+func (f *serveFlags) complete(g *globals) error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if err := f.locate(g); err != nil {
+		return err
+	}
+	for flag, path := range map[string]string{"worker": f.worker, "shim": f.shim} {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("--%s: %w; `make build` makes it, `sluice doctor` examines the host", flag, err)
+		}
+	}
+	return nil
+}
+
+// locate fills in what lies beside the running program.
+func (f *serveFlags) locate(g *globals) (err error) {
 	if f.stateFolder, err = filepath.Abs(g.stateFolder); err != nil {
 		return err
 	}
@@ -106,11 +119,6 @@ func (f *serveFlags) complete(g *globals) (err error) {
 	}
 	if f.shim == "" {
 		f.shim = filepath.Join(folder, "../lib/libsluice-opencl.so")
-	}
-	for flag, path := range map[string]string{"worker": f.worker, "shim": f.shim} {
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("--%s: %w; `make build` makes it", flag, err)
-		}
 	}
 	return nil
 }
