@@ -35,6 +35,7 @@ var layers = []layer{
 
 	// Pure cores: events and a clock value in, decisions out.
 	{"batcher", nil, "knows no tenant, no transport, no tensor"},
+	{"batcher/simulator", []string{"batcher"}, "a yardstick outside production: simulated devices, the optimum, rival policies"},
 	{"batcher/tensor", []string{generated}, "pure too: checks, encodes and splits a tensor's bytes, as gateway and runner both need it"},
 	{"scheduler", []string{"broker/device", "store"}, "decides over nouns, reaches nobody"},
 	{"broker/lease", []string{"broker/device"}, "the ledger counts slices of devices"},
@@ -81,14 +82,14 @@ var layers = []layer{
 
 	// Programs wire concrete types together.
 	{"cmd/sluice", []string{
-		"batcher/...", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
+		"batcher", "batcher/runner", "batcher/tensor", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
 		"scheduler/...", "store/...", "cmd/sluice/...", generated,
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
 	{"cmd/sluice/config", nil, "gives any command's flags their values"},
 	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},
 	{"cmd/sluice/doctor", []string{"broker/device", "broker/supervisor"}, "tries what the daemon will do: a probe by a worker among it"},
 	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device/opencl"}, "the only program that loads a driver"},
-	{"cmd/sluice-bench", []string{"broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
+	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
 }
 
 // neverInDaemon may not be reached from cmd/sluice by any way: a driver that hangs or crashes must not stop the daemon.

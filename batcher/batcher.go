@@ -45,6 +45,8 @@ const (
 	CauseFull Cause = "full"
 	// CauseWaited means that one of the Batch's class had waited as long as it may.
 	CauseWaited Cause = "waited"
+	// CauseBest means that no wait for others promised more answers on time.
+	CauseBest Cause = "best"
 )
 
 // Batch is a set of Requests of one shape class that run together on one slot.
@@ -73,8 +75,12 @@ type Completion struct {
 // Reason says why a Request was shed.
 type Reason string
 
-// ReasonExpired means that the deadline passed in the queue.
-const ReasonExpired Reason = "expired"
+const (
+	// ReasonExpired means that the deadline passed in the queue.
+	ReasonExpired Reason = "expired"
+	// ReasonLate means that the deadline could no longer be met, even alone and at once.
+	ReasonLate Reason = "late"
+)
 
 // Shed is a Request that will not run.
 type Shed struct {
@@ -108,11 +114,13 @@ type Policy interface {
 type Limits struct {
 	// MaxSize is the most rows in a Batch, at least 1. A Request that is larger runs alone.
 	MaxSize int
-	// MaxWait is the nanoseconds for which a Request may wait for others while a slot is free.
+	// MaxWait is the nanoseconds for which a Request may wait for others while a slot is free. To "adaptive" 0 means
+	// that deadlines alone bound it.
 	MaxWait int64
 }
 
-// New returns the Policy of that name: "window" gathers Requests until a Batch is full or one of them has waited
+// New returns the Policy of that name: "adaptive" learns how long batches take and plans them so that as many answers
+// as possible are on time; "window" gathers Requests until a Batch is full or one of them has waited
 // long enough; "none" runs each Request alone. An unknown name or limits out of range give ErrPolicy.
 func New(name string, limits Limits) (Policy, error) {
 	if limits.MaxSize < 1 {
@@ -122,10 +130,12 @@ func New(name string, limits Limits) (Policy, error) {
 		return nil, fmt.Errorf("%w: max_wait %d ns is negative", ErrPolicy, limits.MaxWait)
 	}
 	switch name {
+	case "adaptive":
+		return newAdaptive(limits), nil
 	case "window":
 		return newWindow(limits), nil
 	case "none":
 		return newWindow(Limits{MaxSize: 1}), nil
 	}
-	return nil, fmt.Errorf("%w: %q is neither window nor none", ErrPolicy, name)
+	return nil, fmt.Errorf("%w: %q is none of adaptive, window and none", ErrPolicy, name)
 }

@@ -2,6 +2,7 @@
 //
 //	sluice-bench vdev     an OpenCL program's calls, on the bare driver and through sluice
 //	sluice-bench gateway  requests to a function: directly, through a bare proxy, and through the gateway
+//	sluice-bench batcher  batching policies on a simulated device, next to the optimum
 //	sluice-bench measure  one side of it: prints the samples of the driver that the loader finds
 package main
 
@@ -27,7 +28,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: sluice-bench vdev|gateway|measure")
+		return fmt.Errorf("usage: sluice-bench vdev|gateway|batcher|measure")
 	}
 	switch args[0] {
 	case "measure":
@@ -55,6 +56,12 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return b.run(ctx)
+	case "batcher":
+		var b batcherBench
+		if err := b.flags().Parse(args[1:]); err != nil {
+			return err
+		}
+		return b.run(ctx)
 	}
-	return fmt.Errorf("%q is not a benchmark: vdev, gateway or measure", args[0])
+	return fmt.Errorf("%q is not a benchmark: vdev, gateway, batcher or measure", args[0])
 }

@@ -1,0 +1,48 @@
+package batcher
+
+import "math"
+
+const (
+	// forecastGaps is the number of gaps between arrivals over which the rate is averaged.
+	forecastGaps = 16
+	// maxPatience bounds what is taken for a request's patience, in nanoseconds.
+	maxPatience = 3600e9
+	// coldGaps is how many arrivals a forecast needs.
+	coldGaps = 4
+)
+
+// forecast expects arrivals from those seen: averages that forget exponentially.
+type forecast struct {
+	last     int64
+	count    int
+	gap      float64
+	patience float64
+}
+
+// arrive takes in a request with patience nanoseconds until its answer is of no use.
+func (f *forecast) arrive(at, patience int64) {
+	patience = min(patience, maxPatience)
+	if f.count == 0 {
+		f.last, f.patience = at, float64(patience)
+	}
+	weight := 1 / math.Min(float64(f.count+1), forecastGaps)
+	f.patience += (float64(patience) - f.patience) * weight
+	if f.count > 0 {
+		weight = 1 / math.Min(float64(f.count), forecastGaps)
+		f.gap += (float64(max(at-f.last, 0)) - f.gap) * weight
+	}
+	f.last = max(f.last, at)
+	f.count++
+}
+
+// interval is the expected nanoseconds between arrivals, from what is known at now, or 0 where nothing is.
+func (f *forecast) interval(now int64) float64 {
+	if f.count < coldGaps {
+		return 0
+	}
+	silence := float64(now - f.last)
+	if silence > f.gap {
+		return f.gap + (silence-f.gap)/forecastGaps
+	}
+	return f.gap
+}

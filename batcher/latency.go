@@ -1,0 +1,234 @@
+package batcher
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	// latencySamples is how many durations are remembered of one size; their median counts.
+	latencySamples = 15
+	// spreadSamples is how many durations are remembered in parts of what was expected.
+	spreadSamples = 64
+	// exactSizes are sizes that each have a point of the table; above, there are pointsPerOctave.
+	exactSizes      = 32
+	pointsPerOctave = 8
+	// spreadQuantile is the part of batches that shall keep within the bound.
+	spreadQuantile = 0.75
+	// reach is how far beyond the largest measured size a size may be tried, as a factor.
+	reach = 2
+	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
+	hopedSlope, fearedSlope = 0.5, 1.25
+	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
+	// the next smaller one; it doubles, up to exploreRarely, each time that this was wrong.
+	exploreAfter, exploreRarely = 16, 1024
+)
+
+// grid are the sizes that have a point in the table of latencies.
+type grid struct {
+	sizes []int
+	// point is the index in sizes of the smallest that is not below a size.
+	point []uint16
+}
+
+func newGrid(maxSize int) grid {
+	g := grid{point: make([]uint16, maxSize+1)}
+	for size := 1; size < maxSize; {
+		g.sizes = append(g.sizes, size)
+		if size < exactSizes {
+			size++
+		} else {
+			size = max(size+1, int(math.Round(float64(size)*math.Exp2(1.0/pointsPerOctave))))
+		}
+	}
+	g.sizes = append(g.sizes, maxSize)
+	for i, size := range g.sizes {
+		for s := size; s >= 1 && (i == 0 || s > g.sizes[i-1]); s-- {
+			g.point[s] = uint16(i)
+		}
+	}
+	return g
+}
+
+// latency is the table of how long batches take, by size: a median per size, made to rise with the size, and one
+// spread around it. Nothing else is assumed of its shape.
+type latency struct {
+	grid   *grid
+	points []point
+	// expected and bound are nanoseconds by point: the middle, and what all but few batches keep to. largest is the
+	// point of the largest size that was measured, -1 while none was; beyond usable, both are out of reach.
+	expected, bound []int64
+	largest, usable int
+	spread          spread
+	blocks          []block
+	// hopeful is set while the table is made for exploration; explore counts down to it, rarity is where it began.
+	hopeful         bool
+	explore, rarity int
+}
+
+type point struct {
+	samples [latencySamples]int64
+	count   int
+}
+
+// block is a run of points that share a value.
+type block struct {
+	value, weight float64
+	end           int
+}
+
+func newLatency(g *grid) *latency {
+	n := len(g.sizes)
+	return &latency{
+		grid: g, points: make([]point, n), expected: make([]int64, n), bound: make([]int64, n), largest: -1, usable: -1,
+		explore: exploreAfter, rarity: exploreAfter, blocks: make([]block, 0, n),
+	}
+}
+
+// known says whether anything was measured.
+func (l *latency) known() bool { return l.largest >= 0 }
+
+// learn takes in how long a batch took.
+func (l *latency) learn(size int, duration int64) {
+	at := int(l.grid.point[min(size, len(l.grid.point)-1)])
+	p := &l.points[at]
+	l.count(p.count == 0, float64(duration) > float64(l.expected[at])*1.1)
+	if l.known() && p.count >= 3 && l.expected[at] > 0 {
+		l.spread.add(float64(duration) / float64(l.expected[at]))
+	}
+	p.samples[p.count%latencySamples] = duration
+	p.count++
+	l.largest = max(l.largest, at)
+	l.refresh()
+}
+
+// count counts down to the next exploration, and ends the one that has brought something.
+func (l *latency) count(fresh, wrong bool) {
+	if l.hopeful && fresh {
+		l.hopeful = false
+		if wrong {
+			l.rarity = min(2*l.rarity, exploreRarely)
+		} else {
+			l.rarity = exploreAfter
+		}
+		l.explore = l.rarity
+	}
+	if l.explore--; l.explore <= 0 {
+		l.hopeful = true
+	}
+}
+
+func (p *point) median() int64 {
+	n := min(p.count, latencySamples)
+	sorted := p.samples
+	slices.Sort(sorted[:n])
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// refresh computes expected and bound: an isotonic regression of the medians (pool adjacent violators), straight lines
+// between measured sizes and, beyond them, on with the slope of the upper half of what is measured.
+func (l *latency) refresh() {
+	l.blocks = l.blocks[:0]
+	for i := 0; i <= l.largest; i++ {
+		p := &l.points[i]
+		if p.count == 0 {
+			continue
+		}
+		b := block{float64(p.median()), float64(min(p.count, latencySamples)), i}
+		for len(l.blocks) > 0 && l.blocks[len(l.blocks)-1].value >= b.value {
+			last := l.blocks[len(l.blocks)-1]
+			l.blocks = l.blocks[:len(l.blocks)-1]
+			b.value = (b.value*b.weight + last.value*last.weight) / (b.weight + last.weight)
+			b.weight += last.weight
+		}
+		l.blocks = append(l.blocks, b)
+	}
+	margin := l.spread.quantile(spreadQuantile)
+	l.interpolate(margin)
+	l.extrapolate(margin)
+}
+
+// guess sets a point from what is sure about it and what a straight line adds. It is hoped to take less than the line
+// says, so that it is tried, but must be on time even if it takes more.
+func (l *latency) guess(at int, sure, more, margin float64) {
+	if l.hopeful {
+		more = 0
+	}
+	l.expected[at] = int64(sure + more*hopedSlope)
+	l.bound[at] = int64((sure + more*fearedSlope) * margin)
+	l.usable = at
+}
+
+func (l *latency) interpolate(margin float64) {
+	measured, at, lowValue := -1, 0, 0.0
+	for i := 0; i <= l.largest; i++ {
+		if l.points[i].count == 0 {
+			continue
+		}
+		if i > l.blocks[at].end {
+			at++
+		}
+		value := l.blocks[at].value
+		l.guess(i, value, 0, margin)
+		if measured < 0 {
+			for j := range i {
+				l.guess(j, value, 0, margin)
+			}
+		} else {
+			low, from := lowValue, float64(l.grid.sizes[measured])
+			for j := measured + 1; j < i; j++ {
+				part := (float64(l.grid.sizes[j]) - from) / (float64(l.grid.sizes[i]) - from)
+				l.guess(j, low, (value-low)*part, margin)
+			}
+		}
+		measured, lowValue = i, value
+	}
+}
+
+// extrapolate fills the table beyond what was measured: a batch there is hoped to take less than the slope says, so
+// that it is tried, but must be on time even if it takes more.
+func (l *latency) extrapolate(margin float64) {
+	top, size := float64(l.expected[l.largest]), float64(l.grid.sizes[l.largest])
+	slope := top / size
+	half := int(l.grid.point[(l.grid.sizes[l.largest]+1)/2])
+	if half < l.largest {
+		slope = min(slope, (top-float64(l.expected[half]))/(size-float64(l.grid.sizes[half])))
+	}
+	for i := l.largest + 1; i < len(l.grid.sizes); i++ {
+		if float64(l.grid.sizes[i]) > reach*size {
+			l.expected[i], l.bound[i] = Never, Never
+			continue
+		}
+		l.guess(i, top, slope*(float64(l.grid.sizes[i])-size), margin)
+	}
+}
+
+// spread is a sliding window of durations in parts of what was expected, kept sorted too.
+type spread struct {
+	recent, sorted [spreadSamples]float64
+	count          int
+}
+
+func (s *spread) add(ratio float64) {
+	n := min(s.count, spreadSamples)
+	at := s.count % spreadSamples
+	if n == spreadSamples {
+		old, _ := slices.BinarySearch(s.sorted[:], s.recent[at])
+		copy(s.sorted[old:], s.sorted[old+1:])
+		n--
+	}
+	s.recent[at] = ratio
+	s.count++
+	to, _ := slices.BinarySearch(s.sorted[:n], ratio)
+	copy(s.sorted[to+1:n+1], s.sorted[to:n])
+	s.sorted[to] = ratio
+}
+
+// quantile is 1 while nothing is known.
+func (s *spread) quantile(part float64) float64 {
+	n := min(s.count, spreadSamples)
+	if n == 0 {
+		return 1
+	}
+	return s.sorted[int(part*float64(n-1)+0.5)]
+}
