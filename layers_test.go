@@ -81,6 +81,7 @@ var layers = []layer{
 	{"test/e2e", []string{generated}, "runs the built programs from outside"},
 
 	// Programs wire concrete types together.
+	{"cmd/sluice/access", []string{"store", "store/directory", generated}, "who may call the control API, over which door"},
 	{"cmd/sluice", []string{
 		"batcher", "batcher/runner", "batcher/tensor", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
 		"scheduler/...", "store/...", "cmd/sluice/...", generated,

@@ -64,11 +64,14 @@ func (s *service) Devices(context.Context, *pb.DevicesRequest) (*pb.DevicesRespo
 	return response, nil
 }
 
-func (s *service) Leases(context.Context, *pb.LeasesRequest) (*pb.LeasesResponse, error) {
+func (s *service) Leases(_ context.Context, r *pb.LeasesRequest) (*pb.LeasesResponse, error) {
 	s.server.mutex.Lock()
 	defer s.server.mutex.Unlock()
 	response := &pb.LeasesResponse{}
 	for _, l := range s.server.ledger.Leases() {
+		if r.GetTenant() != "" && l.Tenant != r.GetTenant() {
+			continue
+		}
 		l.Token = ""
 		response.Leases = append(response.Leases, leaseToProto(l))
 	}

@@ -422,6 +422,7 @@ func (x *DevicesResponse) GetEmptyReason() string {
 
 type LeasesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"` // only this tenant's; empty for all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -454,6 +455,13 @@ func (x *LeasesRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use LeasesRequest.ProtoReflect.Descriptor instead.
 func (*LeasesRequest) Descriptor() ([]byte, []int) {
 	return file_broker_broker_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *LeasesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 type LeasesResponse struct {
@@ -929,8 +937,9 @@ const file_broker_broker_proto_rawDesc = "" +
 	"\x0eDevicesRequest\"h\n" +
 	"\x0fDevicesResponse\x122\n" +
 	"\adevices\x18\x01 \x03(\v2\x18.sluice.broker.v1.DeviceR\adevices\x12!\n" +
-	"\fempty_reason\x18\x02 \x01(\tR\vemptyReason\"\x0f\n" +
-	"\rLeasesRequest\"A\n" +
+	"\fempty_reason\x18\x02 \x01(\tR\vemptyReason\"'\n" +
+	"\rLeasesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"A\n" +
 	"\x0eLeasesResponse\x12/\n" +
 	"\x06leases\x18\x01 \x03(\v2\x17.sluice.broker.v1.LeaseR\x06leases\"\xa2\x01\n" +
 	"\fGrantRequest\x12\x16\n" +

@@ -4,8 +4,9 @@
 // 	protoc        v3.21.12
 // source: control/control.proto
 
-// The control API of one daemon, served on its Unix socket to whoever may open it (root). Requests for inference do not
-// pass here. An empty tenant stands for the default tenant.
+// The control API of one daemon, served on its Unix socket to whoever may open it (root), and over TLS to tenants, who
+// reach what is their own. Requests for inference do not pass here. An empty tenant stands for the default tenant or,
+// over TLS, for the caller.
 
 package control
 
@@ -1111,7 +1112,9 @@ func (x *PullImageResponse) GetName() string {
 }
 
 type MetricsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only what has this tenant's label; empty for everything.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1144,6 +1147,13 @@ func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
 func (*MetricsRequest) Descriptor() ([]byte, []int) {
 	return file_control_control_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *MetricsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 type MetricsResponse struct {
@@ -1191,7 +1201,9 @@ func (x *MetricsResponse) GetText() []byte {
 }
 
 type ListTenantsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this one; empty for all.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1224,6 +1236,13 @@ func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListTenantsRequest.ProtoReflect.Descriptor instead.
 func (*ListTenantsRequest) Descriptor() ([]byte, []int) {
 	return file_control_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListTenantsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
 }
 
 type ListTenantsResponse struct {
@@ -1271,9 +1290,13 @@ func (x *ListTenantsResponse) GetTenants() []*Tenant {
 }
 
 type Tenant struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// API keys that have not ended.
 	Keys          int32                  `protobuf:"varint,2,opt,name=keys,proto3" json:"keys,omitempty"`
+	Disabled      bool                   `protobuf:"varint,3,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Limits        *TenantLimits          `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	CreatedAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1322,16 +1345,468 @@ func (x *Tenant) GetKeys() int32 {
 	return 0
 }
 
-type CreateKeyRequest struct {
+func (x *Tenant) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Tenant) GetLimits() *TenantLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *Tenant) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+// TenantLimits bound what a tenant uses at once; 0 stands for no limit of its own.
+type TenantLimits struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Instances int32                  `protobuf:"varint,1,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Memory of all slices of devices that it holds.
+	SliceMemoryBytes  uint64  `protobuf:"varint,2,opt,name=slice_memory_bytes,json=sliceMemoryBytes,proto3" json:"slice_memory_bytes,omitempty"`
+	RequestsPerSecond float64 `protobuf:"fixed64,3,opt,name=requests_per_second,json=requestsPerSecond,proto3" json:"requests_per_second,omitempty"`
+	// Of one request.
+	RequestBytes  int32 `protobuf:"varint,4,opt,name=request_bytes,json=requestBytes,proto3" json:"request_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TenantLimits) Reset() {
+	*x = TenantLimits{}
+	mi := &file_control_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantLimits) ProtoMessage() {}
+
+func (x *TenantLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantLimits.ProtoReflect.Descriptor instead.
+func (*TenantLimits) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TenantLimits) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *TenantLimits) GetSliceMemoryBytes() uint64 {
+	if x != nil {
+		return x.SliceMemoryBytes
+	}
+	return 0
+}
+
+func (x *TenantLimits) GetRequestsPerSecond() float64 {
+	if x != nil {
+		return x.RequestsPerSecond
+	}
+	return 0
+}
+
+func (x *TenantLimits) GetRequestBytes() int32 {
+	if x != nil {
+		return x.RequestBytes
+	}
+	return 0
+}
+
+type CreateTenantRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Limits        *TenantLimits          `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTenantRequest) Reset() {
+	*x = CreateTenantRequest{}
+	mi := &file_control_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTenantRequest) ProtoMessage() {}
+
+func (x *CreateTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTenantRequest.ProtoReflect.Descriptor instead.
+func (*CreateTenantRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CreateTenantRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *CreateTenantRequest) GetLimits() *TenantLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type CreateTenantResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTenantResponse) Reset() {
+	*x = CreateTenantResponse{}
+	mi := &file_control_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTenantResponse) ProtoMessage() {}
+
+func (x *CreateTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTenantResponse.ProtoReflect.Descriptor instead.
+func (*CreateTenantResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CreateTenantResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+type UpdateTenantRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Disabled *bool                  `protobuf:"varint,2,opt,name=disabled,proto3,oneof" json:"disabled,omitempty"`
+	// All of them anew; absent, they stay.
+	Limits        *TenantLimits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTenantRequest) Reset() {
+	*x = UpdateTenantRequest{}
+	mi := &file_control_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTenantRequest) ProtoMessage() {}
+
+func (x *UpdateTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTenantRequest.ProtoReflect.Descriptor instead.
+func (*UpdateTenantRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *UpdateTenantRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *UpdateTenantRequest) GetDisabled() bool {
+	if x != nil && x.Disabled != nil {
+		return *x.Disabled
+	}
+	return false
+}
+
+func (x *UpdateTenantRequest) GetLimits() *TenantLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type UpdateTenantResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateTenantResponse) Reset() {
+	*x = UpdateTenantResponse{}
+	mi := &file_control_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateTenantResponse) ProtoMessage() {}
+
+func (x *UpdateTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateTenantResponse.ProtoReflect.Descriptor instead.
+func (*UpdateTenantResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *UpdateTenantResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+// Key is what is told of an API key but once: not itself.
+type Key struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Label     string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// From when it opens nothing; absent: it does not end.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Key) Reset() {
+	*x = Key{}
+	mi := &file_control_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Key) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Key) ProtoMessage() {}
+
+func (x *Key) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Key.ProtoReflect.Descriptor instead.
+func (*Key) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Key) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Key) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Key) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *Key) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+type ListKeysRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *ListKeysRequest) Reset() {
+	*x = ListKeysRequest{}
+	mi := &file_control_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysRequest) ProtoMessage() {}
+
+func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListKeysRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListKeysRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListKeysResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          []*Key                 `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListKeysResponse) Reset() {
+	*x = ListKeysResponse{}
+	mi := &file_control_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListKeysResponse) ProtoMessage() {}
+
+func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListKeysResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ListKeysResponse) GetKeys() []*Key {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type CreateKeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
 func (x *CreateKeyRequest) Reset() {
 	*x = CreateKeyRequest{}
-	mi := &file_control_control_proto_msgTypes[24]
+	mi := &file_control_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1818,7 @@ func (x *CreateKeyRequest) String() string {
 func (*CreateKeyRequest) ProtoMessage() {}
 
 func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[24]
+	mi := &file_control_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1831,7 @@ func (x *CreateKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyRequest.ProtoReflect.Descriptor instead.
 func (*CreateKeyRequest) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{24}
+	return file_control_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CreateKeyRequest) GetTenant() string {
@@ -1366,17 +1841,25 @@ func (x *CreateKeyRequest) GetTenant() string {
 	return ""
 }
 
+func (x *CreateKeyRequest) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
 type CreateKeyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	KeyId         string                 `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateKeyResponse) Reset() {
 	*x = CreateKeyResponse{}
-	mi := &file_control_control_proto_msgTypes[25]
+	mi := &file_control_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1871,7 @@ func (x *CreateKeyResponse) String() string {
 func (*CreateKeyResponse) ProtoMessage() {}
 
 func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_control_proto_msgTypes[25]
+	mi := &file_control_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1884,7 @@ func (x *CreateKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateKeyResponse.ProtoReflect.Descriptor instead.
 func (*CreateKeyResponse) Descriptor() ([]byte, []int) {
-	return file_control_control_proto_rawDescGZIP(), []int{25}
+	return file_control_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CreateKeyResponse) GetTenant() string {
@@ -1416,6 +1899,214 @@ func (x *CreateKeyResponse) GetKey() string {
 		return x.Key
 	}
 	return ""
+}
+
+func (x *CreateKeyResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+type RotateKeysRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// How long the keys that there were go on, up to 30 days.
+	Grace         *durationpb.Duration `protobuf:"bytes,2,opt,name=grace,proto3" json:"grace,omitempty"`
+	Label         string               `protobuf:"bytes,3,opt,name=label,proto3" json:"label,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysRequest) Reset() {
+	*x = RotateKeysRequest{}
+	mi := &file_control_control_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysRequest) ProtoMessage() {}
+
+func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeysRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RotateKeysRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RotateKeysRequest) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+func (x *RotateKeysRequest) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+type RotateKeysResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	KeyId         string                 `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysResponse) Reset() {
+	*x = RotateKeysResponse{}
+	mi := &file_control_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysResponse) ProtoMessage() {}
+
+func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysResponse.ProtoReflect.Descriptor instead.
+func (*RotateKeysResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RotateKeysResponse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *RotateKeysResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+type RevokeKeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	KeyId         string                 `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeKeyRequest) Reset() {
+	*x = RevokeKeyRequest{}
+	mi := &file_control_control_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeKeyRequest) ProtoMessage() {}
+
+func (x *RevokeKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeKeyRequest.ProtoReflect.Descriptor instead.
+func (*RevokeKeyRequest) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RevokeKeyRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RevokeKeyRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+type RevokeKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeKeyResponse) Reset() {
+	*x = RevokeKeyResponse{}
+	mi := &file_control_control_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeKeyResponse) ProtoMessage() {}
+
+func (x *RevokeKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_control_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeKeyResponse.ProtoReflect.Descriptor instead.
+func (*RevokeKeyResponse) Descriptor() ([]byte, []int) {
+	return file_control_control_proto_rawDescGZIP(), []int{37}
 }
 
 var File_control_control_proto protoreflect.FileDescriptor
@@ -1494,21 +2185,68 @@ const file_control_control_proto_rawDesc = "" +
 	"done_bytes\x18\x01 \x01(\x03R\tdoneBytes\x12\x1f\n" +
 	"\vtotal_bytes\x18\x02 \x01(\x03R\n" +
 	"totalBytes\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\x10\n" +
-	"\x0eMetricsRequest\"%\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"(\n" +
+	"\x0eMetricsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"%\n" +
 	"\x0fMetricsResponse\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\fR\x04text\"\x14\n" +
-	"\x12ListTenantsRequest\"J\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\",\n" +
+	"\x12ListTenantsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"J\n" +
 	"\x13ListTenantsResponse\x123\n" +
-	"\atenants\x18\x01 \x03(\v2\x19.sluice.control.v1.TenantR\atenants\"0\n" +
+	"\atenants\x18\x01 \x03(\v2\x19.sluice.control.v1.TenantR\atenants\"\xc0\x01\n" +
 	"\x06Tenant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04keys\x18\x02 \x01(\x05R\x04keys\"*\n" +
+	"\x04keys\x18\x02 \x01(\x05R\x04keys\x12\x1a\n" +
+	"\bdisabled\x18\x03 \x01(\bR\bdisabled\x127\n" +
+	"\x06limits\x18\x04 \x01(\v2\x1f.sluice.control.v1.TenantLimitsR\x06limits\x129\n" +
+	"\n" +
+	"created_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\"\xaf\x01\n" +
+	"\fTenantLimits\x12\x1c\n" +
+	"\tinstances\x18\x01 \x01(\x05R\tinstances\x12,\n" +
+	"\x12slice_memory_bytes\x18\x02 \x01(\x04R\x10sliceMemoryBytes\x12.\n" +
+	"\x13requests_per_second\x18\x03 \x01(\x01R\x11requestsPerSecond\x12#\n" +
+	"\rrequest_bytes\x18\x04 \x01(\x05R\frequestBytes\"f\n" +
+	"\x13CreateTenantRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x127\n" +
+	"\x06limits\x18\x02 \x01(\v2\x1f.sluice.control.v1.TenantLimitsR\x06limits\"I\n" +
+	"\x14CreateTenantResponse\x121\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.sluice.control.v1.TenantR\x06tenant\"\x94\x01\n" +
+	"\x13UpdateTenantRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1f\n" +
+	"\bdisabled\x18\x02 \x01(\bH\x00R\bdisabled\x88\x01\x01\x127\n" +
+	"\x06limits\x18\x03 \x01(\v2\x1f.sluice.control.v1.TenantLimitsR\x06limitsB\v\n" +
+	"\t_disabled\"I\n" +
+	"\x14UpdateTenantResponse\x121\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x19.sluice.control.v1.TenantR\x06tenant\"\xa1\x01\n" +
+	"\x03Key\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x129\n" +
+	"\n" +
+	"created_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\")\n" +
+	"\x0fListKeysRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\">\n" +
+	"\x10ListKeysResponse\x12*\n" +
+	"\x04keys\x18\x01 \x03(\v2\x16.sluice.control.v1.KeyR\x04keys\"@\n" +
 	"\x10CreateKeyRequest\x12\x16\n" +
-	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"=\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\"T\n" +
 	"\x11CreateKeyResponse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x10\n" +
-	"\x03key\x18\x02 \x01(\tR\x03key2\xf2\a\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"r\n" +
+	"\x11RotateKeysRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12/\n" +
+	"\x05grace\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
+	"\x05label\x18\x03 \x01(\tR\x05label\"=\n" +
+	"\x12RotateKeysResponse\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x15\n" +
+	"\x06key_id\x18\x02 \x01(\tR\x05keyId\"A\n" +
+	"\x10RevokeKeyRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x15\n" +
+	"\x06key_id\x18\x02 \x01(\tR\x05keyId\"\x13\n" +
+	"\x11RevokeKeyResponse2\xbc\v\n" +
 	"\aControl\x12M\n" +
 	"\x06Deploy\x12 .sluice.control.v1.DeployRequest\x1a!.sluice.control.v1.DeployResponse\x12b\n" +
 	"\rListFunctions\x12'.sluice.control.v1.ListFunctionsRequest\x1a(.sluice.control.v1.ListFunctionsResponse\x12\\\n" +
@@ -1519,8 +2257,14 @@ const file_control_control_proto_rawDesc = "" +
 	"\vImportImage\x12%.sluice.control.v1.ImportImageRequest\x1a&.sluice.control.v1.ImportImageResponse(\x01\x12X\n" +
 	"\tPullImage\x12#.sluice.control.v1.PullImageRequest\x1a$.sluice.control.v1.PullImageResponse0\x01\x12P\n" +
 	"\aMetrics\x12!.sluice.control.v1.MetricsRequest\x1a\".sluice.control.v1.MetricsResponse\x12\\\n" +
-	"\vListTenants\x12%.sluice.control.v1.ListTenantsRequest\x1a&.sluice.control.v1.ListTenantsResponse\x12V\n" +
-	"\tCreateKey\x12#.sluice.control.v1.CreateKeyRequest\x1a$.sluice.control.v1.CreateKeyResponseB\x1aZ\x18sluice/proto/gen/controlb\x06proto3"
+	"\vListTenants\x12%.sluice.control.v1.ListTenantsRequest\x1a&.sluice.control.v1.ListTenantsResponse\x12_\n" +
+	"\fCreateTenant\x12&.sluice.control.v1.CreateTenantRequest\x1a'.sluice.control.v1.CreateTenantResponse\x12_\n" +
+	"\fUpdateTenant\x12&.sluice.control.v1.UpdateTenantRequest\x1a'.sluice.control.v1.UpdateTenantResponse\x12S\n" +
+	"\bListKeys\x12\".sluice.control.v1.ListKeysRequest\x1a#.sluice.control.v1.ListKeysResponse\x12V\n" +
+	"\tCreateKey\x12#.sluice.control.v1.CreateKeyRequest\x1a$.sluice.control.v1.CreateKeyResponse\x12Y\n" +
+	"\n" +
+	"RotateKeys\x12$.sluice.control.v1.RotateKeysRequest\x1a%.sluice.control.v1.RotateKeysResponse\x12V\n" +
+	"\tRevokeKey\x12#.sluice.control.v1.RevokeKeyRequest\x1a$.sluice.control.v1.RevokeKeyResponseB\x1aZ\x18sluice/proto/gen/controlb\x06proto3"
 
 var (
 	file_control_control_proto_rawDescOnce sync.Once
@@ -1534,7 +2278,7 @@ func file_control_control_proto_rawDescGZIP() []byte {
 	return file_control_control_proto_rawDescData
 }
 
-var file_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_control_control_proto_goTypes = []any{
 	(*DeployRequest)(nil),          // 0: sluice.control.v1.DeployRequest
 	(*DeployResponse)(nil),         // 1: sluice.control.v1.DeployResponse
@@ -1560,48 +2304,80 @@ var file_control_control_proto_goTypes = []any{
 	(*ListTenantsRequest)(nil),     // 21: sluice.control.v1.ListTenantsRequest
 	(*ListTenantsResponse)(nil),    // 22: sluice.control.v1.ListTenantsResponse
 	(*Tenant)(nil),                 // 23: sluice.control.v1.Tenant
-	(*CreateKeyRequest)(nil),       // 24: sluice.control.v1.CreateKeyRequest
-	(*CreateKeyResponse)(nil),      // 25: sluice.control.v1.CreateKeyResponse
-	(*timestamppb.Timestamp)(nil),  // 26: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 27: google.protobuf.Duration
+	(*TenantLimits)(nil),           // 24: sluice.control.v1.TenantLimits
+	(*CreateTenantRequest)(nil),    // 25: sluice.control.v1.CreateTenantRequest
+	(*CreateTenantResponse)(nil),   // 26: sluice.control.v1.CreateTenantResponse
+	(*UpdateTenantRequest)(nil),    // 27: sluice.control.v1.UpdateTenantRequest
+	(*UpdateTenantResponse)(nil),   // 28: sluice.control.v1.UpdateTenantResponse
+	(*Key)(nil),                    // 29: sluice.control.v1.Key
+	(*ListKeysRequest)(nil),        // 30: sluice.control.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),       // 31: sluice.control.v1.ListKeysResponse
+	(*CreateKeyRequest)(nil),       // 32: sluice.control.v1.CreateKeyRequest
+	(*CreateKeyResponse)(nil),      // 33: sluice.control.v1.CreateKeyResponse
+	(*RotateKeysRequest)(nil),      // 34: sluice.control.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),     // 35: sluice.control.v1.RotateKeysResponse
+	(*RevokeKeyRequest)(nil),       // 36: sluice.control.v1.RevokeKeyRequest
+	(*RevokeKeyResponse)(nil),      // 37: sluice.control.v1.RevokeKeyResponse
+	(*timestamppb.Timestamp)(nil),  // 38: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 39: google.protobuf.Duration
 }
 var file_control_control_proto_depIdxs = []int32{
 	2,  // 0: sluice.control.v1.DeployResponse.function:type_name -> sluice.control.v1.Function
-	26, // 1: sluice.control.v1.Function.deployed_at:type_name -> google.protobuf.Timestamp
+	38, // 1: sluice.control.v1.Function.deployed_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: sluice.control.v1.ListFunctionsResponse.functions:type_name -> sluice.control.v1.Function
 	2,  // 3: sluice.control.v1.GetFunctionResponse.function:type_name -> sluice.control.v1.Function
 	11, // 4: sluice.control.v1.ListInstancesResponse.instances:type_name -> sluice.control.v1.Instance
-	26, // 5: sluice.control.v1.Instance.started_at:type_name -> google.protobuf.Timestamp
+	38, // 5: sluice.control.v1.Instance.started_at:type_name -> google.protobuf.Timestamp
 	12, // 6: sluice.control.v1.Instance.phases:type_name -> sluice.control.v1.Phase
-	27, // 7: sluice.control.v1.Phase.took:type_name -> google.protobuf.Duration
+	39, // 7: sluice.control.v1.Phase.took:type_name -> google.protobuf.Duration
 	23, // 8: sluice.control.v1.ListTenantsResponse.tenants:type_name -> sluice.control.v1.Tenant
-	0,  // 9: sluice.control.v1.Control.Deploy:input_type -> sluice.control.v1.DeployRequest
-	3,  // 10: sluice.control.v1.Control.ListFunctions:input_type -> sluice.control.v1.ListFunctionsRequest
-	5,  // 11: sluice.control.v1.Control.GetFunction:input_type -> sluice.control.v1.GetFunctionRequest
-	7,  // 12: sluice.control.v1.Control.RemoveFunction:input_type -> sluice.control.v1.RemoveFunctionRequest
-	9,  // 13: sluice.control.v1.Control.ListInstances:input_type -> sluice.control.v1.ListInstancesRequest
-	13, // 14: sluice.control.v1.Control.Logs:input_type -> sluice.control.v1.LogsRequest
-	15, // 15: sluice.control.v1.Control.ImportImage:input_type -> sluice.control.v1.ImportImageRequest
-	17, // 16: sluice.control.v1.Control.PullImage:input_type -> sluice.control.v1.PullImageRequest
-	19, // 17: sluice.control.v1.Control.Metrics:input_type -> sluice.control.v1.MetricsRequest
-	21, // 18: sluice.control.v1.Control.ListTenants:input_type -> sluice.control.v1.ListTenantsRequest
-	24, // 19: sluice.control.v1.Control.CreateKey:input_type -> sluice.control.v1.CreateKeyRequest
-	1,  // 20: sluice.control.v1.Control.Deploy:output_type -> sluice.control.v1.DeployResponse
-	4,  // 21: sluice.control.v1.Control.ListFunctions:output_type -> sluice.control.v1.ListFunctionsResponse
-	6,  // 22: sluice.control.v1.Control.GetFunction:output_type -> sluice.control.v1.GetFunctionResponse
-	8,  // 23: sluice.control.v1.Control.RemoveFunction:output_type -> sluice.control.v1.RemoveFunctionResponse
-	10, // 24: sluice.control.v1.Control.ListInstances:output_type -> sluice.control.v1.ListInstancesResponse
-	14, // 25: sluice.control.v1.Control.Logs:output_type -> sluice.control.v1.LogsResponse
-	16, // 26: sluice.control.v1.Control.ImportImage:output_type -> sluice.control.v1.ImportImageResponse
-	18, // 27: sluice.control.v1.Control.PullImage:output_type -> sluice.control.v1.PullImageResponse
-	20, // 28: sluice.control.v1.Control.Metrics:output_type -> sluice.control.v1.MetricsResponse
-	22, // 29: sluice.control.v1.Control.ListTenants:output_type -> sluice.control.v1.ListTenantsResponse
-	25, // 30: sluice.control.v1.Control.CreateKey:output_type -> sluice.control.v1.CreateKeyResponse
-	20, // [20:31] is the sub-list for method output_type
-	9,  // [9:20] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	24, // 9: sluice.control.v1.Tenant.limits:type_name -> sluice.control.v1.TenantLimits
+	38, // 10: sluice.control.v1.Tenant.created_at:type_name -> google.protobuf.Timestamp
+	24, // 11: sluice.control.v1.CreateTenantRequest.limits:type_name -> sluice.control.v1.TenantLimits
+	23, // 12: sluice.control.v1.CreateTenantResponse.tenant:type_name -> sluice.control.v1.Tenant
+	24, // 13: sluice.control.v1.UpdateTenantRequest.limits:type_name -> sluice.control.v1.TenantLimits
+	23, // 14: sluice.control.v1.UpdateTenantResponse.tenant:type_name -> sluice.control.v1.Tenant
+	38, // 15: sluice.control.v1.Key.created_at:type_name -> google.protobuf.Timestamp
+	38, // 16: sluice.control.v1.Key.expires_at:type_name -> google.protobuf.Timestamp
+	29, // 17: sluice.control.v1.ListKeysResponse.keys:type_name -> sluice.control.v1.Key
+	39, // 18: sluice.control.v1.RotateKeysRequest.grace:type_name -> google.protobuf.Duration
+	0,  // 19: sluice.control.v1.Control.Deploy:input_type -> sluice.control.v1.DeployRequest
+	3,  // 20: sluice.control.v1.Control.ListFunctions:input_type -> sluice.control.v1.ListFunctionsRequest
+	5,  // 21: sluice.control.v1.Control.GetFunction:input_type -> sluice.control.v1.GetFunctionRequest
+	7,  // 22: sluice.control.v1.Control.RemoveFunction:input_type -> sluice.control.v1.RemoveFunctionRequest
+	9,  // 23: sluice.control.v1.Control.ListInstances:input_type -> sluice.control.v1.ListInstancesRequest
+	13, // 24: sluice.control.v1.Control.Logs:input_type -> sluice.control.v1.LogsRequest
+	15, // 25: sluice.control.v1.Control.ImportImage:input_type -> sluice.control.v1.ImportImageRequest
+	17, // 26: sluice.control.v1.Control.PullImage:input_type -> sluice.control.v1.PullImageRequest
+	19, // 27: sluice.control.v1.Control.Metrics:input_type -> sluice.control.v1.MetricsRequest
+	21, // 28: sluice.control.v1.Control.ListTenants:input_type -> sluice.control.v1.ListTenantsRequest
+	25, // 29: sluice.control.v1.Control.CreateTenant:input_type -> sluice.control.v1.CreateTenantRequest
+	27, // 30: sluice.control.v1.Control.UpdateTenant:input_type -> sluice.control.v1.UpdateTenantRequest
+	30, // 31: sluice.control.v1.Control.ListKeys:input_type -> sluice.control.v1.ListKeysRequest
+	32, // 32: sluice.control.v1.Control.CreateKey:input_type -> sluice.control.v1.CreateKeyRequest
+	34, // 33: sluice.control.v1.Control.RotateKeys:input_type -> sluice.control.v1.RotateKeysRequest
+	36, // 34: sluice.control.v1.Control.RevokeKey:input_type -> sluice.control.v1.RevokeKeyRequest
+	1,  // 35: sluice.control.v1.Control.Deploy:output_type -> sluice.control.v1.DeployResponse
+	4,  // 36: sluice.control.v1.Control.ListFunctions:output_type -> sluice.control.v1.ListFunctionsResponse
+	6,  // 37: sluice.control.v1.Control.GetFunction:output_type -> sluice.control.v1.GetFunctionResponse
+	8,  // 38: sluice.control.v1.Control.RemoveFunction:output_type -> sluice.control.v1.RemoveFunctionResponse
+	10, // 39: sluice.control.v1.Control.ListInstances:output_type -> sluice.control.v1.ListInstancesResponse
+	14, // 40: sluice.control.v1.Control.Logs:output_type -> sluice.control.v1.LogsResponse
+	16, // 41: sluice.control.v1.Control.ImportImage:output_type -> sluice.control.v1.ImportImageResponse
+	18, // 42: sluice.control.v1.Control.PullImage:output_type -> sluice.control.v1.PullImageResponse
+	20, // 43: sluice.control.v1.Control.Metrics:output_type -> sluice.control.v1.MetricsResponse
+	22, // 44: sluice.control.v1.Control.ListTenants:output_type -> sluice.control.v1.ListTenantsResponse
+	26, // 45: sluice.control.v1.Control.CreateTenant:output_type -> sluice.control.v1.CreateTenantResponse
+	28, // 46: sluice.control.v1.Control.UpdateTenant:output_type -> sluice.control.v1.UpdateTenantResponse
+	31, // 47: sluice.control.v1.Control.ListKeys:output_type -> sluice.control.v1.ListKeysResponse
+	33, // 48: sluice.control.v1.Control.CreateKey:output_type -> sluice.control.v1.CreateKeyResponse
+	35, // 49: sluice.control.v1.Control.RotateKeys:output_type -> sluice.control.v1.RotateKeysResponse
+	37, // 50: sluice.control.v1.Control.RevokeKey:output_type -> sluice.control.v1.RevokeKeyResponse
+	35, // [35:51] is the sub-list for method output_type
+	19, // [19:35] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_control_control_proto_init() }
@@ -1609,13 +2385,14 @@ func file_control_control_proto_init() {
 	if File_control_control_proto != nil {
 		return
 	}
+	file_control_control_proto_msgTypes[27].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_control_proto_rawDesc), len(file_control_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
