@@ -161,20 +161,23 @@ func TestSweepDeletesWhatNobodyKnows(t *testing.T) {
 	key := h.deploy("serve", nil)
 	h.Demand(key, 1, 0)
 	kept := h.routes.one(t).Instance
-	folder := filepath.Join(h.folder, "f", "stray-1")
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
+	stray := func(id string) {
+		_, err := h.sandbox.Create(t.Context(), sandbox.Spec{
+			ID: id, Tenant: "default", Function: "stray", Version: "1", Command: []string{"/bin/true"},
+			FunctionDir: h.folder, LogPath: filepath.Join(h.folder, "stray.log"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	defer os.Remove(folder)
-	_, err := h.sandbox.Create(t.Context(), sandbox.Spec{
-		ID: "stray-1", Tenant: "default", Function: "stray", Version: "1", Command: []string{"/bin/true"},
-		FunctionDir: folder, LogPath: filepath.Join(h.folder, "stray.log"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	stray("stray-1")
 	executor.SweepOnce(h.Executor, t.Context())
 	if left, err := h.sandbox.List(t.Context()); err != nil || len(left) != 1 || left[0].Identity().ID != kept {
 		t.Errorf("left: %v, %v, want %s alone", left, err, kept)
+	}
+	stray("stray-2")
+	h.stop() // Run's end looks once more
+	if left, err := h.sandbox.List(context.Background()); err != nil || len(left) != 0 {
+		t.Errorf("left after the end: %v, %v", left, err)
 	}
 }

@@ -130,7 +130,9 @@ func (e *Executor) Deploy(version store.Version) { e.inbox.add(scheduler.Deploye
 func (e *Executor) Remove(key scheduler.Key) { e.inbox.add(scheduler.Removed{Key: key}) }
 
 // SetTenant says what a tenant may have from now on.
-func (e *Executor) SetTenant(tenant store.Tenant) { e.inbox.add(scheduler.TenantChanged{Tenant: tenant}) }
+func (e *Executor) SetTenant(tenant store.Tenant) {
+	e.inbox.add(scheduler.TenantChanged{Tenant: tenant})
+}
 
 // Demand says how many requests of a Version wait and run. It does not block; only the last call counts.
 func (e *Executor) Demand(key scheduler.Key, queued, inFlight int) {
@@ -160,6 +162,11 @@ func (e *Executor) Run(ctx context.Context) error {
 	e.loop(ctx)
 	e.ending.Store(true)
 	e.group.Wait()
+	if !e.leaving.Load() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearTimeout)
+		defer cancel()
+		e.sweepOnce(last)
+	}
 	return nil
 }
 

@@ -43,6 +43,7 @@ var ErrUnavailable = errors.New("containerd does not answer")
 // Sandbox implements sandbox.Sandbox in one containerd namespace, which belongs to Sluice.
 type Sandbox struct {
 	client    *client.Client
+	address   string // of containerd's socket
 	namespace string
 	folder    inject.Folder
 	log       *slog.Logger
@@ -72,7 +73,7 @@ func Connect(ctx context.Context, address, namespace string, folder inject.Folde
 	}
 	log.Info("containerd connected", "address", address, "namespace", namespace, "version", version.Version)
 	return &Sandbox{
-		client: connected, namespace: namespace, folder: folder, log: log,
+		client: connected, address: address, namespace: namespace, folder: folder, log: log,
 		creates: make(chan struct{}, concurrentCreatesMax), creating: make(map[string]bool),
 	}, nil
 }
@@ -84,11 +85,14 @@ func (s *Sandbox) Client() *client.Client { return s.client }
 func (s *Sandbox) Close() error { return s.client.Close() }
 
 // List returns an Instance for every container with Sluice's labels, but for those that this Sandbox is just creating. It also
-// clears away what Creates left that were broken off before there was a container.
+// clears away what Creates left that were broken off, by the end of a process or of containerd.
 func (s *Sandbox) List(ctx context.Context) ([]sandbox.Instance, error) {
 	ctx = namespaces.WithNamespace(ctx, s.namespace)
 	if err := s.collectUnfinished(ctx); err != nil {
 		return nil, err
+	}
+	if err := s.endLostShims(ctx); err != nil {
+		s.log.Error("a shim that containerd had lost is left for now", "error", err)
 	}
 	containers, err := s.client.Containers(ctx, fmt.Sprintf("labels.%q", labelTenant))
 	if err != nil {

@@ -196,6 +196,7 @@ func (i *instance) Delete(ctx context.Context) error {
 	if err := i.container.Delete(ctx, client.WithSnapshotCleanup); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("delete container %s: %w", i.identity.ID, err)
 	}
+	i.owner.removeDeadSocket(i.identity.ID)
 	i.note(sandbox.Exit{Code: sandbox.ExitUnknown, At: time.Now()})
 	i.mu.Lock()
 	defer i.mu.Unlock()
