@@ -26,6 +26,7 @@ const (
 	runLeaseDuration = 30 * time.Second
 	runRenewInterval = 10 * time.Second
 	releaseTimeout   = 10 * time.Second
+	releaseRetry     = 200 * time.Millisecond
 
 	// Exit codes of a shell: for a program that cannot be run, and the base for one that a signal ended.
 	exitNotRun     = 127
@@ -107,7 +108,7 @@ func runLeased(ctx context.Context, g *globals, broker *client.Client, request l
 
 	ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 	defer cancel()
-	if err := broker.Release(ctx, granted.ID); err != nil && !errors.Is(err, client.ErrNotFound) {
+	if err := release(ctx, broker, granted.ID); err != nil && !errors.Is(err, client.ErrNotFound) {
 		fmt.Fprintf(os.Stderr, "sluice: %v; it ends by itself within %s\n", err, runLeaseDuration)
 	}
 	if runErr != nil {
@@ -117,6 +118,21 @@ func runLeased(ctx context.Context, g *globals, broker *client.Client, request l
 		return exitError{code}
 	}
 	return nil
+}
+
+// release tries again while the daemon is away, as it is for a moment when it is upgraded.
+func release(ctx context.Context, broker *client.Client, id string) error {
+	for {
+		err := broker.Release(ctx, id)
+		if !errors.Is(err, client.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(releaseRetry):
+		}
+	}
 }
 
 // keepLease renews until ctx ends. A daemon that is away for a moment ends nothing; a lease that is gone is told.
