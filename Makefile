@@ -57,6 +57,10 @@ demo: setup build ## Deploy two functions onto a leased device and show the whol
 test: setup build ## Run every test, the real containerd and OpenCL driver included (needs root)
 	$(GO) test -race -timeout 20m ./...
 
+.PHONY: soak
+soak: setup build ## Kill daemon, containerd, workers at random under load for SOAK_S seconds (600)
+	SOAK_S=$(or $(SOAK_S),600) $(GO) test -count=1 -v -timeout 120m -run '^TestSoak$$' ./test/e2e
+
 .PHONY: lint
 lint: ## Check format and habits of Go, C and shell
 	@unformatted="$$($(TOOL) gofumpt -l $(GO_FILES))"; \

@@ -31,7 +31,9 @@ type system struct {
 	metrics    string // address of /metrics
 	sandbox    string // containerd or process
 	containerd string // socket, for the former
+	store      string // URL of a Redis; empty: a file
 	daemon     *exec.Cmd
+	exited     chan error // how the daemon ended, once
 }
 
 var running system
@@ -54,6 +56,9 @@ func runTests(m *testing.M) (code int, err error) {
 	}
 	if _, err := os.Stat(running.binary("sluice")); err != nil {
 		return 1, fmt.Errorf("the programs are not built: run `make build` (%w)", err)
+	}
+	if soakTime() > 0 {
+		return m.Run(), nil // it has a system of its own
 	}
 	// Short, for the sockets below it.
 	if running.folder, err = os.MkdirTemp("/tmp", "sluice-e2e-"); err != nil {
@@ -126,20 +131,39 @@ func (s *system) choosePorts() (err error) {
 	return err
 }
 
+// startDaemon returns when it answers.
 func (s *system) startDaemon() error {
+	if err := s.launchDaemon(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startBound)
+	defer cancel()
+	if err := s.awaitHealth(ctx); err != nil {
+		s.printLog()
+		return err
+	}
+	return nil
+}
+
+func (s *system) launchDaemon() error {
 	log, err := os.OpenFile(filepath.Join(s.folder, "daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	s.daemon = exec.Command(s.binary("sluice"), "serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
-		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", namespace)
+		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", namespace, "--store", s.store)
 	s.daemon.Stdout, s.daemon.Stderr = log, log
 	if err := s.daemon.Start(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startBound)
-	defer cancel()
+	daemon, exited := s.daemon, make(chan error, 1)
+	s.exited = exited
+	go func() { exited <- daemon.Wait() }()
+	return nil
+}
+
+func (s *system) awaitHealth(ctx context.Context) error {
 	conn, err := grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
@@ -147,7 +171,6 @@ func (s *system) startDaemon() error {
 	defer conn.Close()
 	response, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{}, grpc.WaitForReady(true))
 	if err != nil || response.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
-		s.printLog()
 		return fmt.Errorf("the daemon's health: %v, %w", response.GetStatus(), err)
 	}
 	return nil
@@ -173,7 +196,7 @@ func (s *system) stopDaemon() error {
 	if err := s.daemon.Process.Signal(os.Interrupt); err != nil {
 		return err
 	}
-	return s.daemon.Wait()
+	return <-s.exited
 }
 
 func (s *system) printLog() {

@@ -23,7 +23,7 @@ func (s *system) kill() error {
 	if err := s.daemon.Process.Kill(); err != nil {
 		return err
 	}
-	if err := s.daemon.Wait(); err == nil {
+	if err := <-s.exited; err == nil {
 		return errors.New("the daemon ended in order, though it was killed")
 	}
 	return nil
@@ -34,7 +34,7 @@ func (s *system) handOver() error {
 	if err := s.daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return s.daemon.Wait()
+	return <-s.exited
 }
 
 // metric sums the samples of one of the daemon's metrics.
@@ -206,7 +206,7 @@ func TestContainerdRestartsWithoutLoss(t *testing.T) {
 func TestNothingIsLeftBehind(t *testing.T) {
 	for _, kind := range []string{"containerd", "process"} {
 		t.Run(kind, func(t *testing.T) {
-			s := newSystem(t, kind)
+			s := newSystem(t, kind, "")
 			program := startSteady(t, s)
 			invoke := s.command(t, "invoke", "simple", "--address", s.address, simpleRequest)
 			if err := invoke.Start(); err != nil {
@@ -228,7 +228,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 				t.Error("the leak check does not see what runs")
 			}
 			output(t, s.command(t, "drain"))
-			if err := s.daemon.Wait(); err != nil {
+			if err := <-s.exited; err != nil {
 				t.Errorf("the drained daemon: %v", err)
 			}
 			if left := s.leaks(); len(left) > 0 {
@@ -251,13 +251,13 @@ func (s *system) awaitInstance(t *testing.T, state string) {
 }
 
 // newSystem runs a daemon of its own, with simple deployed, until the test ends.
-func newSystem(t *testing.T, kind string) *system {
+func newSystem(t *testing.T, kind, store string) *system {
 	t.Helper()
 	folder, err := os.MkdirTemp("/tmp", "sluice-e2e-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{root: running.root, folder: folder, sandbox: kind}
+	s := &system{root: running.root, folder: folder, sandbox: kind, store: store}
 	t.Cleanup(func() {
 		_ = s.stop() // what a test expects of the end, it has looked at
 		if t.Failed() {
