@@ -25,7 +25,7 @@ var (
 	// ErrClosed: the store has been closed.
 	ErrClosed = errors.New("store is closed")
 	// ErrUnavailable: the store could not be reached, or could not keep what it was given, for as long as an engine
-	// tries. A write that ends so may have taken effect or may yet; one that ends otherwise has not.
+	// tries. A write that ends so, or with its context, may have taken effect or may yet.
 	ErrUnavailable = errors.New("store is unavailable")
 )
 

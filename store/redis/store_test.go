@@ -1,8 +1,10 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +95,41 @@ func TestOpenChecksDurability(t *testing.T) {
 func TestOpenTakesAServerThatHidesItsConfiguration(t *testing.T) {
 	server := newServer(t, "--user", "node", "on", ">secret", "~{sluice}:*", "+@all", "-config")
 	open(t, "unix://node:secret@"+server.socket)
+}
+
+// The rights are those that docs/store.md names.
+func TestUserWithFewRights(t *testing.T) {
+	server := newServer(t, "--user", "default", "off", "--user", "sluice", "on", ">secret", "~{sluice}:*",
+		"+@read", "+@write", "+@connection", "+@scripting", "+time", "+cluster", "+config|get")
+	warned := &bytes.Buffer{}
+	engine, err := redis.Open(t.Context(), "unix://sluice:secret@"+server.socket, slog.New(slog.NewTextHandler(warned, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	changes, err := engine.Watch(t.Context(), kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision := put(t, engine, "a")
+	next(t, changes)
+	err = errors.Join(
+		engine.Delete(t.Context(), kind, "a", revision),
+		engine.Send(t.Context(), "work", "m", nil),
+		engine.Add(t.Context(), "t1", map[string]int64{"n": 1}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if message, err := engine.Receive(t.Context(), "work", time.Hour); err != nil || engine.Remove(t.Context(), message) != nil {
+		t.Errorf("received %+v, %v", message, err)
+	}
+	if warned.Len() > 0 {
+		t.Errorf("log: %s", warned)
+	}
+	if _, err := redis.Open(t.Context(), "unix://sluice:secret@"+server.socket+"?namespace=other", discard); err == nil || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("another namespace: error is %v", err)
+	}
 }
 
 func TestOpenRefusesAnotherLayout(t *testing.T) {
