@@ -41,12 +41,17 @@ $(SHIM): $(SHIM_SOURCES) $(SHIM_HEADERS) $(SHIM_MAP)
 comma := ,
 
 .PHONY: image
-image: build ## Build the examples' container images into build/images
+image: build ## Build container images of sluice and of the examples into build/images
 	@mkdir -p build/images
 	@for name in simple digits; do \
 		scripts/example.sh $$name build/examples/$$name; \
 		$(BIN)/sluice image build build/examples/$$name -t $$name:latest --archive build/images/$$name.tar; \
 	done
+	@mkdir -p build/sluice/bin build/sluice/lib
+	@cp $(BIN)/sluice $(BIN)/sluice-worker build/sluice/bin/
+	@cp $(SHIM) build/sluice/lib/
+	@cp deploy/image/image.yaml build/sluice/
+	@$(BIN)/sluice image build build/sluice -t sluice:latest --archive build/images/sluice.tar
 	@ls -l build/images
 
 .PHONY: demo

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -18,12 +17,14 @@ import (
 // annotationName is where containerd looks for an image's whole name; the OCI annotation may hold a tag alone.
 const annotationName = "io.containerd.image.name"
 
-func imageConfig(p *program, entrypoint []string) ocispec.Image {
-	user := strconv.Itoa(User)
+func imageConfig(p *program, entrypoint []string, user string) ocispec.Image {
+	if user == "" {
+		user = fmt.Sprintf("%d:%d", User, User)
+	}
 	return ocispec.Image{
 		Platform: ocispec.Platform{OS: "linux", Architecture: architectures[p.machine]},
 		Config: ocispec.ImageConfig{
-			User: user + ":" + user, Entrypoint: entrypoint, WorkingDir: "/",
+			User: user, Entrypoint: entrypoint, WorkingDir: "/",
 			Env: []string{"PATH=" + Folder + ":/usr/local/bin:/usr/bin:/bin"},
 		},
 	}

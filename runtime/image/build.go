@@ -16,6 +16,7 @@ import (
 //	entrypoint: [./digits, --verbose]   # default: the only executable
 //	include: [digits, weights/*]        # default: all files but hidden ones
 //	libraries: [libOpenCL.so.1]         # opened by name at run time, thus not found in the program
+//	user: 0:0                           # default: nobody
 func Build(ctx context.Context, dir, name string, w io.Writer) error {
 	name, err := Name(name)
 	if err != nil {
@@ -49,7 +50,7 @@ func build(ctx context.Context, root *os.Root, name string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	config := imageConfig(main.executable, append([]string{"/" + main.name}, arguments(m)...))
+	config := imageConfig(main.executable, append([]string{"/" + main.name}, arguments(m)...), m.User)
 	entries := slices.Concat(files, libraries, baseEntries())
 	return writeArchive(ctx, w, name, config, entries)
 }

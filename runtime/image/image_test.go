@@ -221,14 +221,14 @@ func TestManifest(t *testing.T) {
 	if _, err := build(t, dir); !errors.Is(err, image.ErrInvalid) || !strings.Contains(err.Error(), "one, two") {
 		t.Errorf("two programs: %v", err)
 	}
-	write(t, filepath.Join(dir, "image.yaml"), "entrypoint: [./two, --flag]\ninclude: [keep, 'w*.bin']\nlibraries: [libOpenCL.so.1]\n")
+	write(t, filepath.Join(dir, "image.yaml"), "entrypoint: [./two, --flag]\ninclude: [keep, 'w*.bin']\nlibraries: [libOpenCL.so.1]\nuser: 0:0\n")
 	archive, err := build(t, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := parse(t, archive)
-	if !slices.Equal(b.config.Config.Entrypoint, []string{"/app/two", "--flag"}) {
-		t.Errorf("entrypoint %v", b.config.Config.Entrypoint)
+	if !slices.Equal(b.config.Config.Entrypoint, []string{"/app/two", "--flag"}) || b.config.Config.User != "0:0" {
+		t.Errorf("entrypoint %v, user %s", b.config.Config.Entrypoint, b.config.Config.User)
 	}
 	var app []string
 	opencl := false
@@ -266,6 +266,7 @@ func TestBuildRefuses(t *testing.T) {
 		"manifest is huge":     {func(dir string) { write(t, filepath.Join(dir, "image.yaml"), strings.Repeat("#", 1<<17)) }, "bytes"},
 		"manifest link leaves": {func(dir string) { _ = os.Symlink(outside, filepath.Join(dir, "image.yaml")) }, "image.yaml"},
 		"entrypoint leaves":    {func(dir string) { write(t, filepath.Join(dir, "image.yaml"), "entrypoint: [../program]") }, "../program"},
+		"user by name":         {func(dir string) { write(t, filepath.Join(dir, "image.yaml"), "user: root") }, "user \"root\""},
 		"entrypoint absolute":  {func(dir string) { write(t, filepath.Join(dir, "image.yaml"), "entrypoint: [/bin/sh]") }, "/bin/sh"},
 		"entrypoint missing":   {func(dir string) { write(t, filepath.Join(dir, "image.yaml"), "entrypoint: [none]") }, "none"},
 		"entrypoint is text":   {func(dir string) { write(t, filepath.Join(dir, "image.yaml"), "entrypoint: [image.yaml]") }, "image.yaml"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,6 +23,8 @@ const (
 	manifestItemsMax = 1_000
 )
 
+var userPattern = regexp.MustCompile(`^[0-9]{1,9}:[0-9]{1,9}$`)
+
 // manifest is the content of image.yaml.
 type manifest struct {
 	// Entrypoint is the program, relative to the folder, and its arguments. Default: the folder's only program.
@@ -30,6 +33,8 @@ type manifest struct {
 	Include []string `yaml:"include"`
 	// Libraries names shared libraries that are loaded at run time (dlopen), such as libOpenCL.so.1.
 	Libraries []string `yaml:"libraries"`
+	// User is whom the program runs as, uid:gid. Default: User.
+	User string `yaml:"user"`
 }
 
 // readManifest returns the zero manifest where the folder has none.
@@ -66,6 +71,9 @@ func (m manifest) validate() error {
 		if _, err := path.Match(pattern, ""); err != nil || !filepath.IsLocal(pattern) {
 			return fmt.Errorf("include %q is not a path or pattern inside the folder", pattern)
 		}
+	}
+	if m.User != "" && !userPattern.MatchString(m.User) {
+		return fmt.Errorf("user %.40q is not uid:gid, such as 0:0", m.User)
 	}
 	for _, name := range m.Libraries {
 		if name == "" || strings.ContainsAny(name, "/\x00") {

@@ -54,7 +54,9 @@ func push(t *testing.T, reference string, options ...remote.Option) {
 		t.Fatal(err)
 	}
 	unpacked := t.TempDir()
-	each(t, archive, func(header *tar.Header, content []byte) { write(t, filepath.Join(unpacked, header.Name), string(content)) })
+	each(t, archive, func(header *tar.Header, content []byte) {
+		write(t, filepath.Join(unpacked, header.Name), string(content))
+	})
 	index, err := layout.ImageIndexFromPath(unpacked)
 	if err != nil {
 		t.Fatal(err)
