@@ -6,6 +6,7 @@ import "C"
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -19,10 +20,12 @@ const firstHandle = wire.FirstHandle
 // of it.
 const commandMade = 1
 
-// pendingTransfer is a transfer that nobody waits for.
+// pendingTransfer is a transfer that nobody waits for. One that the program was
+// told is over, though it is not, has a queue: what other queues do comes after.
 type pendingTransfer struct {
 	event  C.cl_event
 	ticket uint32
+	queue  C.cl_command_queue
 }
 
 // eventOut is where the driver puts the event of a command, or nil.
@@ -155,13 +158,21 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket ui
 	if event != nil {
 		C.clRetainEvent(own)
 	}
-	if ticket != 0 {
-		t.session.follow(own, ticket)
-	}
-	if blocking == C.CL_FALSE {
-		if ticket == 0 {
-			C.clReleaseEvent(own)
+	waits := blocking != C.CL_FALSE && t.waiter != 0
+	switch {
+	case ticket != 0:
+		if waits {
+			C.clRetainEvent(own)
 		}
+		var behind C.cl_command_queue
+		if blocking != C.CL_FALSE && !waits {
+			behind = driverQueue(queue.driver)
+		}
+		t.session.follow(pendingTransfer{own, ticket, behind})
+	case !waits:
+		C.clReleaseEvent(own)
+	}
+	if !waits {
 		return status
 	}
 	earlier := refusal(queue)
@@ -192,10 +203,13 @@ func (s *Session) finish(ticket, state uint32) {
 }
 
 // follow remembers a transfer with a ticket, and marks those that are over.
-func (s *Session) follow(event C.cl_event, ticket uint32) {
+func (s *Session) follow(p pendingTransfer) {
 	s.pendingMutex.Lock()
 	defer s.pendingMutex.Unlock()
-	s.pending = append(s.pending, pendingTransfer{event, ticket})
+	s.pending = append(s.pending, p)
+	if p.queue != nil {
+		s.behind.Add(1)
+	}
 	if len(s.pending) > 1 && over(s.pending[0].event) != 0 {
 		s.settleLocked()
 	}
@@ -212,6 +226,29 @@ func over(event C.cl_event) uint32 {
 		return wire.TicketDone
 	}
 	return 0
+}
+
+// transfersBehind lends the last unfinished transfer of each other queue that the
+// program was told is over, for a command of queue to wait for. The caller
+// releases them.
+func (s *Session) transfersBehind(queue C.cl_command_queue, lent []C.cl_event) []C.cl_event {
+	if s.queues < 2 || s.behind.Load() == 0 {
+		return lent
+	}
+	s.pendingMutex.Lock()
+	defer s.pendingMutex.Unlock()
+	seen := []C.cl_command_queue{nil, queue}
+	for _, p := range slices.Backward(s.pending) {
+		if slices.Contains(seen, p.queue) {
+			continue
+		}
+		seen = append(seen, p.queue)
+		if over(p.event) == 0 && contextOf(p.queue) == contextOf(queue) {
+			C.clRetainEvent(p.event)
+			lent = append(lent, p.event)
+		}
+	}
+	return lent
 }
 
 // settle marks the tickets of the transfers that are over. Every answer settles
@@ -231,6 +268,9 @@ func (s *Session) settleLocked() {
 			continue
 		}
 		s.finish(p.ticket, state)
+		if p.queue != nil {
+			s.behind.Add(-1)
+		}
 		C.clReleaseEvent(p.event)
 	}
 	s.pending = kept

@@ -159,7 +159,7 @@ static cl_int argument_check(const struct sl_argument *argument, size_t size, co
 	default:
 		if (!value)
 			return CL_INVALID_ARG_VALUE;
-		return size > SL_INLINE_MAX ? CL_INVALID_ARG_SIZE : CL_SUCCESS;
+		return !size || size > SL_INLINE_MAX ? CL_INVALID_ARG_SIZE : CL_SUCCESS;
 	}
 }
 

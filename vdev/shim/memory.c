@@ -191,7 +191,7 @@ cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_bu
 	sl_object *parent = sl_find(buffer, SL_MEM);
 	if (!parent || parent->parent || parent->as.mem.image)
 		return sl_fail(errcode_ret, CL_INVALID_MEM_OBJECT);
-	if (buffer_create_type != CL_BUFFER_CREATE_TYPE_REGION || !buffer_create_info)
+	if (buffer_create_type != CL_BUFFER_CREATE_TYPE_REGION || !buffer_create_info || (flags & HOST_FLAGS))
 		return sl_fail(errcode_ret, CL_INVALID_VALUE);
 	cl_buffer_region region;
 	memcpy(&region, buffer_create_info, sizeof(region));

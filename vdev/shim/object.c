@@ -52,6 +52,8 @@ sl_object *sl_event_new(sl_object *of, cl_command_type command)
 	sl_object *event = sl_object_new(of->session, SL_EVENT, queued ? of->context : of, queued ? of : NULL);
 	if (event)
 		event->as.event.command = command;
+	if (queued)
+		atomic_fetch_add(&of->as.queue.visible, 1);
 	return event;
 }
 
@@ -113,6 +115,8 @@ cl_int sl_check_wait_list(const sl_object *of, cl_uint count, const cl_event *li
 {
 	if (!count != !list)
 		return CL_INVALID_EVENT_WAIT_LIST;
+	if (count > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
 	for (cl_uint i = 0; i < count; i++) {
 		const sl_object *event = sl_find(list[i], SL_EVENT);
 		if (!event)

@@ -304,7 +304,7 @@ cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 				return CL_OUT_OF_RESOURCES;
 		}
 	}
-	if (atomic_load_explicit(&session->pending_count, memory_order_relaxed))
+	if (atomic_load_explicit(&session->pending_count, memory_order_acquire))
 		sl_collect(session);
 	_Atomic uint32_t *output = word32(session, SL_WORD_OUTPUT);
 	if (atomic_load_explicit(output, memory_order_relaxed) && atomic_exchange(output, 0))

@@ -24,7 +24,7 @@ cl_int sl_transfer_check(const struct sl_transfer *t, cl_mem_flags forbidden, bo
 
 static cl_int bytes_check(const struct sl_transfer *t, const void *pointer)
 {
-	if (!pointer || !t->size || !sl_mem_spans(t->mem, t->offset, t->size))
+	if (!pointer || !sl_mem_spans(t->mem, t->offset, t->size))
 		return CL_INVALID_VALUE;
 	return sl_transfer_check(t, CL_MEM_HOST_NO_ACCESS | (t->read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY),
 				 false);
@@ -64,6 +64,13 @@ static cl_int transfer_send(const struct sl_transfer *t, struct sl_slot *slot, b
 	}
 }
 
+static cl_int event_wait(const sl_object *event)
+{
+	const cl_event list[] = {(cl_event)(uintptr_t)event};
+	struct sl_slot *slot = sl_slot_take(event->session);
+	return sl_finish(event->session, slot, sl_send_clWaitForEvents(event->session, slot, 1, list));
+}
+
 /* Waits for the queue, then reads or writes the buffer's bytes in place: one copy, whatever the size. */
 static cl_int transfer_in_place(struct sl_transfer *t, void *pointer)
 {
@@ -93,6 +100,9 @@ static cl_int transfer_in_place(struct sl_transfer *t, void *pointer)
 		memcpy(session->arena + place, pointer, t->size);
 	(void)sl_send_leave(session, NULL, gate);
 	sl_release(gate);
+	/* Whoever looks at the event of a transfer that was waited for finds it complete. */
+	if (status == CL_SUCCESS && t->event)
+		status = event_wait(t->event);
 	return status;
 }
 
@@ -136,7 +146,37 @@ static cl_int transfer_later(const struct sl_transfer *t, void *pointer)
 		sl_layout_copy(&t->layout, t->size, pointer, sl_pending_bytes(session, &place), false);
 	if (t->read || place.place == SL_PLACE_ARENA)
 		sl_pending_add(session, &place);
-	return transfer_send(t, NULL, false, &place, place.ticket + 1);
+	return transfer_send(t, NULL, t->blocking, &place, place.ticket + 1);
+}
+
+/* A transfer of nothing waits, and is waited for, like any other. */
+static cl_int transfer_of_nothing(struct sl_transfer *t)
+{
+	sl_object *event = t->event ? t->event : sl_event_new(t->queue, t->command);
+	if (!event)
+		return CL_OUT_OF_HOST_MEMORY;
+	cl_int status = sl_send_clEnqueueMarkerWithWaitList(t->queue->session, NULL, t->queue, t->wait_count,
+							    t->wait_list, event);
+	t->made = status == CL_SUCCESS;
+	if (t->made && t->blocking)
+		status = event_wait(event);
+	if (!t->event && t->made)
+		sl_release(event);
+	else if (!t->event)
+		sl_discard(event);
+	return status;
+}
+
+/*
+ * Whether a blocking write may be told to be over when its bytes are taken: nothing that the program can look at, bar
+ * other queues, whose commands the worker puts behind it, must be over too.
+ */
+static bool transfer_unseen(const struct sl_transfer *t, uint64_t visible)
+{
+	const sl_object *queue = t->queue;
+	return !t->read && !t->event && !t->wait_count && t->size <= SMALL_MAX &&
+	       !(queue->as.queue.flags & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) &&
+	       visible == atomic_load(&queue->as.queue.visible_over);
 }
 
 void sl_transfer_abandon(const struct sl_transfer *t)
@@ -152,9 +192,14 @@ cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 	cl_int status;
 	if (event && !(t->event = sl_event_new(t->queue, t->command)))
 		return CL_OUT_OF_HOST_MEMORY;
-	bool in_order = !(t->queue->as.queue.flags & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
 	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
-	if (!t->blocking || (!t->read && !t->event && !t->wait_count && in_order && t->size <= SMALL_MAX))
+	uint64_t visible = atomic_load(&t->queue->as.queue.visible);
+	bool waits = t->blocking && !transfer_unseen(t, visible);
+	if (!waits && t->read)
+		atomic_fetch_add(&t->queue->as.queue.visible, 1);
+	if (!t->size)
+		status = transfer_of_nothing(t);
+	else if (!waits)
 		status = transfer_later(t, pointer);
 	else if (t->size <= SMALL_MAX || timed || t->region)
 		status = transfer_waited(t, pointer);
@@ -164,6 +209,8 @@ cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 	if (status == CL_OUT_OF_RESOURCES && !t->made && !t->region && t->size > SMALL_MAX &&
 	    sl_session_alive(t->queue->session))
 		status = transfer_in_place(t, pointer);
+	if (waits && status == CL_SUCCESS)
+		atomic_store(&t->queue->as.queue.visible_over, visible);
 	if (!t->event)
 		return status;
 	if (status == CL_SUCCESS)
