@@ -64,6 +64,9 @@ func shimOf(t *testing.T, name string, flags ...string) string {
 	return compile(t, "libsluice-opencl-"+name+".so", args...)
 }
 
+// sessionTimeout bounds a session's end when its program is gone.
+const sessionTimeout = 20 * time.Second
+
 // server serves a Lease on a socket to programs that use one shim.
 type server struct {
 	lease   *dispatch.Lease
@@ -102,7 +105,7 @@ func serve(t *testing.T, memory uint64, shim string) *server {
 		cancel()
 		_ = listener.Close()
 		<-done
-		s.sessions.Wait()
+		s.over(t)
 		for _, err := range s.failed() {
 			t.Errorf("session: %v", err)
 		}
@@ -152,6 +155,21 @@ func (s *server) failed() []error {
 	return failures
 }
 
+// over waits until every session has returned.
+func (s *server) over(t *testing.T) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		s.sessions.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(sessionTimeout):
+		t.Error("a session does not end though its program has")
+	}
+}
+
 // environment makes a program use the lease.
 func (s *server) environment() []string {
 	return []string{"OCL_ICD_VENDORS=" + s.vendors, "SLUICE_SOCKET=" + s.socket, "SLUICE_TOKEN=t"}
@@ -160,7 +178,7 @@ func (s *server) environment() []string {
 // ends waits until every session is over, and demands that they left nothing.
 func (s *server) ends(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(sessionTimeout)
 	for {
 		stats := s.lease.Stats()
 		if stats.Sessions == 0 && stats.MemoryBytes == 0 {
@@ -177,7 +195,7 @@ func TestExamplePrograms(t *testing.T) {
 	s := serve(t, 1<<30, shimOf(t, "plain"))
 	for _, name := range []string{"vector_add", "fill_copy"} {
 		program := compile(t, name, "../../examples/programs/"+name+".c", "-l:libOpenCL.so.1")
-		log(t, s.environment(), program)
+		runLogged(t, s.environment(), program)
 	}
 	if calls := s.lease.Stats().Calls; calls == 0 {
 		t.Error("no call was forwarded")

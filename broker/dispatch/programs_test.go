@@ -1,0 +1,118 @@
+package dispatch_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// programs are the OpenCL programs of testdata. Each logs what it observes; the
+// bare driver and the shim must let it observe the same.
+var programs = []string{
+	"objects", "errors", "transfers", "maps", "kernels", "programs", "events", "threads", "fork",
+}
+
+// programTimeout bounds a program's run: a hang is a failure, not a test that
+// never ends.
+const programTimeout = 2 * time.Minute
+
+var sanitized = []string{"-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"}
+
+// sanitizerOptions turn leaks into failures.
+var sanitizerOptions = []string{
+	"ASAN_OPTIONS=abort_on_error=0:detect_leaks=1", "UBSAN_OPTIONS=print_stacktrace=1",
+	"TSAN_OPTIONS=halt_on_error=1:exitcode=66",
+}
+
+func TestProgramsSeeTheSameThroughTheShim(t *testing.T) {
+	server := serve(t, 1<<30, shimOf(t, "sanitized", sanitized...))
+	for _, name := range programs {
+		t.Run(name, func(t *testing.T) {
+			bare := compile(t, name, programSources(name)...)
+			through := compile(t, name+"-sanitized", append(programSources(name), sanitized...)...)
+			want := runLogged(t, nil, bare)
+			got := runLogged(t, append(server.environment(), sanitizerOptions...), through)
+			if want := alike(want); want != alike(got) {
+				t.Errorf("the program observes another driver through the shim:\n%s", difference(t, want, alike(got)))
+			}
+		})
+	}
+	server.ends(t)
+}
+
+// TestThreadsUnderThreadSanitizer runs the program with eight threads with the
+// shim under the race detector of C.
+func TestThreadsUnderThreadSanitizer(t *testing.T) {
+	flags := []string{"-fsanitize=thread"}
+	server := serve(t, 1<<30, shimOf(t, "tsan", flags...))
+	program := compile(t, "threads-tsan", append(programSources("threads"), flags...)...)
+	runLogged(t, append(server.environment(), sanitizerOptions...), program)
+	server.ends(t)
+}
+
+// TestExitWithoutRelease runs a program that leaves all its objects behind.
+func TestExitWithoutRelease(t *testing.T) {
+	server := serve(t, 1<<28, shimOf(t, "plain"))
+	program := compile(t, "abandon", programSources("abandon")...)
+	for range 3 {
+		runLogged(t, server.environment(), program)
+		server.ends(t)
+	}
+}
+
+func programSources(name string) []string {
+	return []string{"-Wall", "-Wextra", "-Werror", filepath.Join("testdata", name+".c"), "-l:libOpenCL.so.1"}
+}
+
+// runLogged runs a program to its end and returns what it logged.
+func runLogged(t *testing.T, env []string, program string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Env = append(cmd.Environ(), env...)
+	timer := time.AfterFunc(programTimeout, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", filepath.Base(program), err, tail(string(out)), tail(complaints.String()))
+	}
+	return string(out)
+}
+
+// alike leaves out the lines that a program allows to differ.
+func alike(log string) string {
+	var kept []string
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "~ ") {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
+}
+
+func tail(log string) string {
+	const most = 6000
+	if len(log) > most {
+		return "..." + log[len(log)-most:]
+	}
+	return log
+}
+
+// difference shows how two logs differ.
+func difference(t *testing.T, want, got string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, log := range map[string]string{"bare": want, "shim": got} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(log), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("diff", "-U1", "bare", "shim")
+	cmd.Dir = dir
+	out, _ := cmd.CombinedOutput()
+	return tail(string(out))
+}
