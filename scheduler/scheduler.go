@@ -248,8 +248,8 @@ func (s *Scheduler) adopt(now time.Time, n *node, adopted Adopted) {
 	s.enter(&instance{
 		id: adopted.Instance, function: f, need: f.version.Spec, node: n, slice: adopted.Slice, neededAt: now,
 	})
-	if f.removed {
-		s.windUp(f)
+	if f.removed || f.disabled {
+		s.consider(now, f)
 	}
 }
 

@@ -26,6 +26,7 @@ type simulation struct {
 	instances map[string]*simulatedInstance
 	ids       []string // of instances, in order of their start
 	used      map[string]bool
+	restarts  int
 }
 
 type simulatedFunction struct {
@@ -124,9 +125,37 @@ func (s *simulation) disturb() {
 		s.step(scheduler.TenantChanged{Tenant: s.tenant})
 	case what < 94:
 		s.deploy(fmt.Sprint("f", s.random.IntN(8)))
+	case what < 96:
+		s.restart(keys)
 	default:
 		s.step(scheduler.Tick{})
 	}
+}
+
+// restart puts a new Scheduler in the place of this one: it adopts what is ready, the rest is gone with those who waited.
+func (s *simulation) restart(keys []scheduler.Key) {
+	s.restarts++
+	s.core = scheduler.New(fmt.Sprint("s", s.restarts))
+	s.step(scheduler.TenantChanged{Tenant: s.tenant})
+	for _, key := range keys {
+		if f := s.functions[key]; f != nil {
+			f.demand = 0
+			s.step(scheduler.Deployed{Version: f.version})
+		}
+	}
+	changed := scheduler.NodeChanged{Node: s.node}
+	for _, id := range slices.Clone(s.ids) {
+		i := s.instances[id]
+		key := scheduler.KeyOf(i.place.Version)
+		if _, deployed := s.core.Version(key); !deployed || i.state != "ready" {
+			delete(s.instances, id)
+			s.ids = slices.DeleteFunc(s.ids, func(other string) bool { return other == id })
+			continue
+		}
+		i.state = "starting"
+		changed.Adopted = append(changed.Adopted, scheduler.Adopted{Instance: id, Key: key, Slice: i.place.Slice})
+	}
+	s.step(changed)
 }
 
 // advance moves one Instance on: to ready, to failed, to gone.
