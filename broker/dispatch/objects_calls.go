@@ -134,7 +134,12 @@ func (t *thread) clSetKernelArg(a argsClSetKernelArg) C.cl_int {
 	case wire.ArgumentLocal:
 		return C.clSetKernelArg(kernel, a.argIndex, a.argSize, nil)
 	case wire.ArgumentValue:
-		return C.clSetKernelArg(kernel, a.argIndex, C.size_t(len(a.argValue)), pointer(a.argValue))
+		value := pointer(a.argValue)
+		if value == nil {
+			// The driver is to judge the size, not the pointer, which the program has given.
+			value = unsafe.Pointer(&t.scratch.frame)
+		}
+		return C.clSetKernelArg(kernel, a.argIndex, C.size_t(len(a.argValue)), value)
 	}
 	if a.sampler == nil {
 		return C.CL_INVALID_SAMPLER

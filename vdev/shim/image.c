@@ -265,7 +265,10 @@ cl_mem CL_API_CALL sl_clCreateImageWithProperties(cl_context context, const cl_m
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
 	if (properties && properties[0])
 		return sl_fail(errcode_ret, CL_INVALID_PROPERTY);
-	return sl_clCreateImage(context, flags, image_format, image_desc, host_ptr, errcode_ret);
+	cl_mem image = sl_clCreateImage(context, flags, image_format, image_desc, host_ptr, errcode_ret);
+	if (image)
+		((sl_object *)(void *)image)->as.mem.has_properties = properties != NULL;
+	return image;
 }
 
 cl_mem CL_API_CALL sl_clCreateImage2D(cl_context context, cl_mem_flags flags, const cl_image_format *image_format,

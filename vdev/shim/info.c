@@ -193,9 +193,13 @@ cl_int CL_API_CALL sl_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *dev
 	const sl_object *object = sl_find(device, SL_DEVICE);
 	if (!object)
 		return CL_INVALID_DEVICE;
+	struct sl_session *session = object->session;
+	const struct sl_fact *resolution = sl_fact(&session->platform, CL_PLATFORM_HOST_TIMER_RESOLUTION);
+	static const uint8_t none[sizeof(cl_ulong)];
+	if (!resolution || memcmp(resolution->value, none, resolution->length) == 0)
+		return CL_INVALID_OPERATION;
 	if (!device_timestamp || !host_timestamp)
 		return CL_INVALID_VALUE;
-	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
 	cl_int status = sl_wait(session, slot, sl_send_clGetDeviceAndHostTimer(session, slot));
 	if (status == CL_SUCCESS) {

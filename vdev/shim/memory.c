@@ -171,7 +171,10 @@ cl_mem CL_API_CALL sl_clCreateBufferWithProperties(cl_context context, const cl_
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
 	if (properties && properties[0])
 		return sl_fail(errcode_ret, CL_INVALID_PROPERTY);
-	return sl_clCreateBuffer(context, flags, size, host_ptr, errcode_ret);
+	cl_mem mem = sl_clCreateBuffer(context, flags, size, host_ptr, errcode_ret);
+	if (mem)
+		((sl_object *)(void *)mem)->as.mem.has_properties = properties != NULL;
+	return mem;
 }
 
 /* OpenCL 3.0, 5.2.1: a sub-buffer takes over the flags that it does not set. */
@@ -258,7 +261,8 @@ static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t 
 		*number = (uintptr_t)mem->parent;
 		return CL_SUCCESS;
 	case CL_MEM_PROPERTIES:
-		*length = 0;
+		*number = 0; /* what ends an empty list */
+		*length = mem->as.mem.has_properties ? sizeof(cl_mem_properties) : 0;
 		return CL_SUCCESS;
 	default:
 		return CL_INVALID_VALUE;

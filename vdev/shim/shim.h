@@ -114,6 +114,7 @@ struct sl_object {
 			cl_mem_flags flags;
 			size_t size, origin;
 			void *host_pointer;
+			bool has_properties;	/* made with an empty list of properties, not with none */
 			_Atomic uint64_t place; /* arena offset plus one; 0 while unknown */
 			pthread_mutex_t lock;
 			struct sl_image *image; /* NULL of a buffer */
