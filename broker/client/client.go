@@ -40,8 +40,11 @@ func Open(socketPath string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the broker's client on %s: %w", socketPath, err)
 	}
-	return &Client{broker: pb.NewBrokerClient(conn), conn: conn}, nil
+	return New(conn), nil
 }
+
+// New makes a Client of whoever is at the other end of a connection, which Close ends.
+func New(conn *grpc.ClientConn) *Client { return &Client{broker: pb.NewBrokerClient(conn), conn: conn} }
 
 // Close ends the connection and every Watch on it.
 func (c *Client) Close() error { return c.conn.Close() }

@@ -31,21 +31,36 @@ func probeDaemon(socket string) error {
 	return fmt.Errorf("connecting to the daemon: %w", err)
 }
 
-// dialDaemon opens a connection to the daemon's socket, which carries the control API and the broker's.
-func dialDaemon(socket string) (*grpc.ClientConn, error) {
-	if err := probeDaemon(socket); err != nil {
+// dialDaemon opens a connection to the daemon, which carries the control API and the broker's: over its socket or, where a
+// server is named, over TLS with the tenant's key.
+func dialDaemon(g *globals) (*grpc.ClientConn, error) {
+	if g.remote.server == "" {
+		if err := probeDaemon(g.socket()); err != nil {
+			return nil, err
+		}
+		return dial("unix://"+g.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	}
+	secured, err := g.remote.credentials()
+	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if g.remote.key == "" {
+		return nil, usageError{fmt.Errorf("--server needs --key, or %s", keyVariable)}
+	}
+	return dial(g.remote.server, grpc.WithTransportCredentials(secured), grpc.WithPerRPCCredentials(bearer(g.remote.key)))
+}
+
+func dial(target string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient(target, options...)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", socket, err)
+		return nil, fmt.Errorf("connecting to %s: %w", target, err)
 	}
 	return conn, nil
 }
 
 // withControl runs call with a client of the control API.
 func withControl(ctx context.Context, g *globals, call func(context.Context, control.ControlClient) error) error {
-	conn, err := dialDaemon(g.socket())
+	conn, err := dialDaemon(g)
 	if err != nil {
 		return err
 	}

@@ -11,14 +11,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"google.golang.org/grpc"
 
 	"sluice/batcher/runner"
 	"sluice/broker/client"
 	"sluice/broker/lease"
 	"sluice/broker/server"
 	"sluice/gateway"
-	"sluice/proto/gen/control"
 	"sluice/runtime/inject"
 	"sluice/runtime/sandbox"
 	"sluice/scheduler/executor"
@@ -74,16 +72,20 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	if err := rollout.restore(ctx); err != nil {
 		return err
 	}
+	doors, err := openDoors(flags, known, log)
+	if err != nil {
+		return err
+	}
 	front := gateway.New(gateway.Config{
-		Tenants: callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
+		Credentials: doors.secured,
+		Tenants:     callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
 		Log: log.With("component", "gateway"),
 	})
-	api := grpc.NewServer()
-	broker.Register(api)
-	control.RegisterControlServer(api, &controlServer{
+	control := &controlServer{
 		registry: registry, known: known, rollout: rollout, images: confined.images, metrics: metrics, logFolder: flags.in("logs"),
 		log: log.With("component", "control"),
-	})
+	}
+	doors.register(control, broker)
 	listeners, err := listen(flags)
 	if err != nil {
 		return err
@@ -99,7 +101,8 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		{"rollout", rollout.Run},
 		{"executor", rollout.executor.Run},
 		{"runner", rollout.routes.Run},
-		{"socket", func(ctx context.Context) error { return serveSocket(ctx, api, listeners.socket) }},
+		{"control", func(ctx context.Context) error { return doors.serveTenants(ctx, listeners.control) }},
+		{"socket", func(ctx context.Context) error { return serveAPI(ctx, doors.operator, listeners.socket) }},
 		{"broker", broker.Run},
 		{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, listeners.metrics) }},
 	})

@@ -12,13 +12,11 @@ import (
 
 // withBroker runs call with a client of the broker.
 func withBroker(ctx context.Context, g *globals, call func(context.Context, *client.Client) error) error {
-	if err := probeDaemon(g.socket()); err != nil {
-		return err
-	}
-	broker, err := client.Open(g.socket())
+	conn, err := dialDaemon(g)
 	if err != nil {
 		return err
 	}
+	broker := client.New(conn)
 	defer broker.Close()
 	return call(ctx, broker)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -21,7 +20,6 @@ const (
 	listenDefault         = "127.0.0.1:8001"
 	invokeTimeoutDefault  = time.Minute
 	messageBytesMax       = 64 << 20
-	keyEnvironment        = "SLUICE_KEY"
 	authorizationMetadata = "authorization"
 	instanceReady         = "ready" // control.Instance.State
 )
@@ -29,7 +27,7 @@ const (
 type invokeFlags struct {
 	address string
 	file    string
-	key     string
+	tls     bool
 	version string
 	timeout time.Duration
 }
@@ -56,7 +54,7 @@ func newInvokeCommand(g *globals) *cobra.Command {
 			}
 			request.ModelName, request.ModelVersion = args[0], flags.version
 			stop := showProgress(cmd.ErrOrStderr(), waitingFor(g, args[0]))
-			response, err := infer(cmd.Context(), flags, request)
+			response, err := infer(cmd.Context(), g.remote, flags, request)
 			stop()
 			if err != nil {
 				return callError{"invoking " + args[0], err}
@@ -72,7 +70,7 @@ func newInvokeCommand(g *globals) *cobra.Command {
 	set := command.Flags()
 	set.StringVar(&flags.address, "address", listenDefault, "where the gateway listens")
 	set.StringVarP(&flags.file, "file", "f", "", "a file with the JSON request; - for standard input")
-	set.StringVar(&flags.key, "key", os.Getenv(keyEnvironment), "the tenant's API key ("+keyEnvironment+")")
+	set.BoolVar(&flags.tls, "tls", false, "the gateway speaks TLS; --ca says so too")
 	set.StringVar(&flags.version, "version", "", "the function's version; empty for the newest")
 	set.DurationVar(&flags.timeout, "timeout", invokeTimeoutDefault, "the request's deadline, a cold start included")
 	return command
@@ -109,17 +107,23 @@ func requestText(file string, args []string, cmd *cobra.Command) ([]byte, error)
 	return readFileOrStdin(file, cmd.InOrStdin())
 }
 
-func infer(ctx context.Context, flags invokeFlags, request *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
-	conn, err := grpc.NewClient(flags.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)))
+func infer(ctx context.Context, from remote, flags invokeFlags, request *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
+	secured := insecure.NewCredentials()
+	if flags.tls || from.ca != "" {
+		var err error
+		if secured, err = from.credentials(); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := dial(flags.address, grpc.WithTransportCredentials(secured), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)))
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, flags.timeout)
 	defer cancel()
-	if flags.key != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, authorizationMetadata, "Bearer "+flags.key)
+	if from.key != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, authorizationMetadata, "Bearer "+from.key)
 	}
 	return inference.NewGRPCInferenceServiceClient(conn).ModelInfer(ctx, request)
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	socketMode           = 0o600
-	socketDrainTimeout   = 2 * time.Second
+	apiDrainTimeout      = 2 * time.Second
 	metricsHeaderTimeout = 5 * time.Second
 )
 
@@ -26,12 +26,13 @@ type listeners struct {
 	gateway net.Listener
 	metrics net.Listener
 	socket  net.Listener
+	control net.Listener // nil: tenants do not reach the control API
 }
 
 func listen(flags serveFlags) (l listeners, err error) {
 	defer func() {
 		if err != nil {
-			for _, open := range []net.Listener{l.gateway, l.metrics, l.socket} {
+			for _, open := range []net.Listener{l.gateway, l.metrics, l.socket, l.control} {
 				if open != nil {
 					err = errors.Join(err, open.Close())
 				}
@@ -43,6 +44,11 @@ func listen(flags serveFlags) (l listeners, err error) {
 	}
 	if l.metrics, err = net.Listen("tcp", flags.metricsListen); err != nil {
 		return l, fmt.Errorf("--metrics-listen: %w", err)
+	}
+	if flags.controlListen != "" {
+		if l.control, err = net.Listen("tcp", flags.controlListen); err != nil {
+			return l, fmt.Errorf("--control-listen: %w", err)
+		}
 	}
 	l.socket, err = listenUnix(flags.in(socketName))
 	return l, err
@@ -63,10 +69,10 @@ func listenUnix(path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// serveSocket ends calls under way after a moment: watchers would stay for ever.
-func serveSocket(ctx context.Context, api *grpc.Server, listener net.Listener) error {
+// serveAPI ends calls under way after a moment: watchers would stay for ever.
+func serveAPI(ctx context.Context, api *grpc.Server, listener net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.AfterFunc(socketDrainTimeout, api.Stop)
+		timer := time.AfterFunc(apiDrainTimeout, api.Stop)
 		defer timer.Stop()
 		api.GracefulStop()
 	})

@@ -39,6 +39,7 @@ type globals struct {
 	stateFolder string
 	configFile  string // empty: config.FileDefault if there is one
 	tenant      string
+	remote      remote
 }
 
 func (g *globals) socket() string { return filepath.Join(g.stateFolder, socketName) }
@@ -56,6 +57,7 @@ func newRootCommand() *cobra.Command {
 	flags.AddFlagSet(stateFlag(&g))
 	flags.StringVar(&g.configFile, "config", os.Getenv(configVariable), "the configuration file ("+configVariable+"; default "+config.FileDefault+" if there is one)")
 	flags.StringVar(&g.tenant, "tenant", "", "whose functions and leases; empty for the default tenant")
+	g.remote.register(flags)
 	root.AddCommand(
 		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(&g),
 		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"sluice/cmd/sluice/access"
 	"sluice/runtime/sandbox/containerd"
 	"sluice/store"
 )
@@ -27,6 +29,8 @@ type serveFlags struct {
 	store               string // URL of a Redis; empty: a file in the state folder
 	listen              string
 	metricsListen       string
+	controlListen       string // empty: tenants do not reach the control API
+	certificates        access.CertificateFiles
 	anonymousTenant     string // empty: requests need an API key
 	sandbox             string
 	containerdAddress   string
@@ -67,6 +71,10 @@ func newServeCommand(g *globals) *cobra.Command {
 func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.listen, "listen", listenDefault, "where the gateway serves gRPC")
 	set.StringVar(&f.store, "store", "", "where functions, tenants and keys are kept: a Redis as redis://host:6379 (docs/store.md; default store.bolt in the state folder)")
+	set.StringVar(&f.controlListen, "control-listen", "", "where tenants reach the control API with their API keys, over TLS; empty: nowhere")
+	set.StringVar(&f.certificates.Certificate, "tls-certificate", "", "the PEM certificate of the gateway and of --control-listen, read again when it changes; empty: the gateway speaks no TLS")
+	set.StringVar(&f.certificates.Key, "tls-key", "", "the certificate's private key")
+	set.StringVar(&f.certificates.ClientCA, "tls-client-ca", "", "the CA whose certificates clients must show; empty: they need none")
 	set.StringVar(&f.metricsListen, "metrics-listen", metricsListenDefault, "where /metrics is served over HTTP")
 	set.StringVar(&f.anonymousTenant, "anonymous-tenant", store.DefaultTenant, "whose the requests without an API key are; empty refuses them")
 	set.StringVar(&f.sandbox, "sandbox", sandboxContainerd, "how functions are confined: containerd, or process (not at all)")
@@ -84,6 +92,16 @@ func (f *serveFlags) check() error {
 	}
 	if f.warmWorkers < 1 {
 		return fmt.Errorf("--warm-workers is %d, must be at least 1", f.warmWorkers)
+	}
+	switch {
+	case (f.certificates.Certificate == "") != (f.certificates.Key == ""):
+		return errors.New("--tls-certificate and --tls-key need each other")
+	case f.certificates.ClientCA != "" && f.certificates.Certificate == "":
+		return errors.New("--tls-client-ca needs --tls-certificate")
+	case f.controlListen != "" && f.certificates.Certificate == "":
+		return errors.New("--control-listen needs --tls-certificate: API keys do not travel in the clear")
+	case f.controlListen != "" && f.sandbox != sandboxContainerd:
+		return fmt.Errorf("--control-listen needs --sandbox %s: a plain process of a tenant could do anything here", sandboxContainerd)
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func TestDeployAndRemove(t *testing.T) {
 
 // An API key makes its caller the tenant, who sees its own functions and nobody else's.
 func TestTenantsAreApart(t *testing.T) {
-	key := strings.TrimSpace(sluice(t, "tenants", "key", "acme"))
+	key := strings.TrimSpace(sluice(t, "tenants", "create", "acme"))
 	invokeWithKey := func() ([]byte, error) {
 		return sluiceCommand(t, "invoke", "simple", "--key", key, "--address", running.address, simpleRequest).CombinedOutput()
 	}
