@@ -66,8 +66,9 @@ type Registry interface {
 
 	// Watch sends the kind's records as they are now, then every later change, in order of revision. A reader
 	// that falls behind gets the last change of a record and not those between, so that the memory held for
-	// it is bounded by the number of records. The channel ends with ctx or with the registry; while the engine is
-	// out of reach it waits, and loses nothing.
+	// it is bounded by the number of records. While the engine is out of reach the watch waits, and loses nothing.
+	// The channel ends with ctx, with the registry, or where the engine cannot tell any more what changed, as after a
+	// backup was restored: its reader then starts over with what there is.
 	Watch(ctx context.Context, kind Kind) (<-chan Change, error)
 
 	// Close ends all watches; later calls give ErrClosed.

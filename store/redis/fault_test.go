@@ -307,7 +307,11 @@ func watchUntil(t *testing.T, changes <-chan store.Change, seen map[string]store
 		select {
 		case final = <-wanted:
 			timeout.Reset(patience)
-		case change := <-changes:
+		case change, open := <-changes:
+			if !open {
+				t.Error("the watch ended")
+				return
+			}
 			if change.Revision <= before {
 				t.Errorf("revision %d came after %d", change.Revision, before)
 			}

@@ -90,12 +90,14 @@ func (s *Store) List(ctx context.Context, kind store.Kind, prefix string) ([]sto
 
 // after is the least bound, as ZRANGEBYLEX has them, over every text that starts with prefix.
 func after(prefix string) string {
-	rest := strings.TrimRight(prefix, "\xff")
-	if rest == "" {
+	last := len(prefix) - 1
+	for last >= 0 && prefix[last] == 0xff {
+		last--
+	}
+	if last < 0 {
 		return "+"
 	}
-	last := len(rest) - 1
-	return "(" + rest[:last] + string([]byte{rest[last] + 1})
+	return "(" + prefix[:last] + string([]byte{prefix[last] + 1})
 }
 
 // Put implements store.Registry.

@@ -19,19 +19,17 @@ var (
 
 // watch follows one kind for one reader, by asking for what came after the last revision that it has seen. The server
 // keeps the last change of every record, so nothing is missed however long a connection is lost. What it may have
-// forgotten is deletions, after a thousand more, and everything, if other data was put in its place; then the watch compares
-// what there is with what it has told, and tells the difference as deletions, whose own revisions nobody knows: they carry
-// the watch's position.
+// forgotten is deletions, after a thousand more, and everything, if other data was put in its place: then the watch ends.
 type watch struct {
-	store *Store
-	kind  store.Kind
-
+	store    *Store
+	kind     store.Kind
 	history  string
-	position uint64              // the revision up to which everything was read
-	began    uint64              // the newest revision when the watch began: deletions up to it are none of its reader's
-	trimmed  uint64              // of deletions: forgotten, and made up for
-	told     map[string]struct{} // the records that the reader knows of
+	position uint64 // the revision up to which everything was read
+	began    uint64 // the newest revision when the watch began: deletions up to it are none of its reader's
 }
+
+// errForgotten ends a watch whose reader has to start over.
+var errForgotten = errors.New("the server has forgotten what came after the watch's position")
 
 // page is an answer to "what came after".
 type page struct {
@@ -50,10 +48,7 @@ func (s *Store) Watch(ctx context.Context, kind store.Kind) (<-chan store.Change
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{
-		store: s, kind: kind, history: first.history, began: first.revision, trimmed: first.trimmed,
-		told: make(map[string]struct{}),
-	}
+	w := &watch{store: s, kind: kind, history: first.history, began: first.revision}
 	rung, unsubscribe := s.bells.subscribe(recordBell(string(kind)))
 	changes := make(chan store.Change)
 	started := s.start(func() {
@@ -74,12 +69,15 @@ func (s *Store) Watch(ctx context.Context, kind store.Kind) (<-chan store.Change
 	return changes, nil
 }
 
-// run sends changes until ctx ends.
+// run sends changes until ctx ends, or it cannot tell what changed.
 func (w *watch) run(ctx context.Context, rung <-chan struct{}, changes chan<- store.Change) {
 	for {
 		more, err := w.step(ctx, changes)
 		switch {
 		case ctx.Err() != nil:
+			return
+		case errors.Is(err, errForgotten):
+			w.store.log.Warn("a watch of the store ends", "kind", w.kind, "error", err)
 			return
 		case err != nil:
 			w.store.log.Warn("a watch of the store waits", "kind", w.kind, "error", err)
@@ -102,62 +100,20 @@ func (w *watch) step(ctx context.Context, changes chan<- store.Change) (more boo
 	if err != nil {
 		return false, err
 	}
-	replaced := next.history != w.history || next.revision < w.position
-	if replaced || next.trimmed > max(w.position, w.trimmed) {
-		if err := w.tellGone(ctx, changes); err != nil {
-			return false, err
-		}
-		w.history, w.trimmed = next.history, next.trimmed
-		if replaced {
-			w.position, w.began = 0, next.revision
-			return true, nil
-		}
+	if next.history != w.history || next.revision < w.position || next.trimmed > max(w.position, w.began) {
+		return false, errForgotten
 	}
 	for _, change := range next.changes {
 		if !change.Deleted || change.Revision > w.began {
-			if err := w.tell(ctx, changes, change); err != nil {
-				return false, err
+			select {
+			case <-ctx.Done():
+				return false, ctx.Err()
+			case changes <- change:
 			}
 		}
 		w.position = change.Revision
 	}
 	return next.more, nil
-}
-
-func (w *watch) tell(ctx context.Context, changes chan<- store.Change, change store.Change) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case changes <- change:
-	}
-	if change.Deleted {
-		delete(w.told, change.Name)
-	} else {
-		w.told[change.Name] = struct{}{}
-	}
-	return nil
-}
-
-// tellGone sends as deleted what the reader knows of and the store does not have.
-func (w *watch) tellGone(ctx context.Context, changes chan<- store.Change) error {
-	records, err := w.store.List(ctx, w.kind, "")
-	if err != nil {
-		return err
-	}
-	present := make(map[string]struct{}, len(records))
-	for _, record := range records {
-		present[record.Name] = struct{}{}
-	}
-	for name := range w.told {
-		if _, ok := present[name]; ok {
-			continue
-		}
-		gone := store.Change{Record: store.Record{Kind: w.kind, Name: name, Revision: w.position}, Deleted: true}
-		if err := w.tell(ctx, changes, gone); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // since reads a page of the last changes of the kind's records after a revision.

@@ -2,9 +2,9 @@ package redis_test
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"sluice/store"
 	"sluice/store/redis"
@@ -19,8 +19,8 @@ func put(t *testing.T, engine *redis.Store, name string) uint64 {
 	return revision
 }
 
-// A watch that sleeps while more is deleted than the server remembers tells what its reader knew of as deleted.
-func TestWatchMakesUpForForgottenDeletions(t *testing.T) {
+// A watch that sleeps while more is deleted than the server remembers ends, rather than keep a deletion from its reader.
+func TestWatchEndsWhenDeletionsAreForgotten(t *testing.T) {
 	const writers, each = 8, 130 // over 1,000 deletions
 	server := newServer(t)
 	engine := open(t, server.url(""))
@@ -51,46 +51,56 @@ func TestWatchMakesUpForForgottenDeletions(t *testing.T) {
 		})
 	}
 	group.Wait()
-	last := put(t, engine, "last")
-	var deleted []string
-	for {
-		change := next(t, changes)
-		if change.Deleted {
-			deleted = append(deleted, change.Name)
+	untilEnd(t, changes)
+	state(t, engine, "kept", "in the way")
+}
+
+// untilEnd reads what is left of a watch that has to end.
+func untilEnd(t *testing.T, changes <-chan store.Change) {
+	t.Helper()
+	for timeout := time.After(patience); ; {
+		select {
+		case _, open := <-changes:
+			if !open {
+				return
+			}
+		case <-timeout:
+			t.Fatal("the watch did not end")
 		}
-		if change.Revision == last {
-			break
-		}
-	}
-	if !slices.Contains(deleted, "old") || slices.Contains(deleted, "kept") {
-		t.Errorf("told as deleted, out of %d: old: %v, kept: %v", len(deleted), slices.Contains(deleted, "old"), slices.Contains(deleted, "kept"))
 	}
 }
 
-// Where other data was put in the store's place, revisions start anew.
-func TestWatchNoticesOtherData(t *testing.T) {
-	server := newServer(t)
-	engine := open(t, server.url(""))
-	for i := range 5 {
-		put(t, engine, fmt.Sprint("old", i))
-	}
+// state checks what a new watch tells of.
+func state(t *testing.T, engine *redis.Store, names ...string) {
+	t.Helper()
 	changes, err := engine.Watch(t.Context(), kind)
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := make(map[string]store.Change)
-	for len(known) < 5 {
-		change := next(t, changes)
-		known[change.Name] = change
-	}
-	server.do(t, "FLUSHALL")
-	put(t, open(t, server.url("")), "new")
-	for _, came := known["new"]; !came || len(known) != 1; _, came = known["new"] {
-		change := next(t, changes)
-		if change.Deleted {
-			delete(known, change.Name)
-		} else {
-			known[change.Name] = change
+	for _, name := range names {
+		if change := next(t, changes); change.Name != name || change.Deleted {
+			t.Errorf("got %+v, want %s", change, name)
 		}
 	}
+	last := put(t, engine, "last")
+	if change := next(t, changes); change.Revision != last {
+		t.Errorf("got %+v, want the last", change)
+	}
+}
+
+// Where other data was put in the store's place, revisions start anew.
+func TestWatchEndsWithItsData(t *testing.T) {
+	server := newServer(t)
+	engine := open(t, server.url(""))
+	put(t, engine, "old")
+	changes, err := engine.Watch(t.Context(), kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next(t, changes)
+	server.do(t, "FLUSHALL")
+	other := open(t, server.url(""))
+	put(t, other, "new")
+	untilEnd(t, changes)
+	state(t, engine, "new")
 }

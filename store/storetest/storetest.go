@@ -161,14 +161,18 @@ func names(records []store.Record) []string {
 
 func testList(t *testing.T, factory Factory) {
 	registry := open(t, factory)
-	for _, name := range []string{"b/2", "a", "b/1", "b", "b/10", "c\xff", "c"} {
+	for _, name := range []string{"b/2", "a", "b/1", "b", "b/10", "c\xff", "c", "c\xfe\xff", "\xff"} {
 		put(t, registry, name, `1`, 0)
 	}
 	for prefix, wanted := range map[string][]string{
-		"":   {"a", "b", "b/1", "b/10", "b/2", "c", "c\xff"},
+		"":   {"a", "b", "b/1", "b/10", "b/2", "c", "c\xfe\xff", "c\xff", "\xff"},
 		"b/": {"b/1", "b/10", "b/2"},
-		"c":  {"c", "c\xff"},
+		"c":  {"c", "c\xfe\xff", "c\xff"},
 		"d":  nil,
+
+		"c\xfe":     {"c\xfe\xff"},
+		"c\xfe\xff": {"c\xfe\xff"},
+		"\xff":      {"\xff"},
 	} {
 		records, err := registry.List(t.Context(), kind, prefix)
 		if err != nil || !slices.Equal(names(records), wanted) {
