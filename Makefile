@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 GO ?= go
 TOOL := $(GO) tool -modfile=tools/go.mod
+# NVML's bindings bind what NVML has deprecated, too.
+export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
 
 BIN := build/bin
 SHIM := build/lib/libsluice-opencl.so

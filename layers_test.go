@@ -89,7 +89,8 @@ var layers = []layer{
 	{"cmd/sluice/config", nil, "gives any command's flags their values"},
 	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},
 	{"cmd/sluice/doctor", []string{"broker/device", "broker/supervisor"}, "tries what the daemon will do: a probe by a worker among it"},
-	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device/opencl"}, "the only program that loads a driver"},
+	{"broker/device/nvml", []string{"broker/device"}, "asks the management library; only the worker loads it"},
+	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device", "broker/device/opencl", "broker/device/nvml"}, "the only program that loads a driver"},
 	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
 }
 

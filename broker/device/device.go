@@ -54,6 +54,33 @@ type Device struct {
 
 	PlatformIndex int `json:"platform_index"` // place of the platform in the driver loader's list, Sluice's own included
 	DeviceIndex   int `json:"device_index"`   // place of the device in its platform's list
+
+	// What the driver or the vendor's management library tells of where the device is; empty where neither does.
+	PCIBusID string `json:"pci_bus_id,omitempty"` // domain:bus:device.function in hexadecimal, "0000:3b:00.0"
+	UUID     string `json:"uuid,omitempty"`       // the vendor's, "GPU-4cf8db2d-06c0-7d70-1a51-e59b25b2c16c"
+	NUMANode *int   `json:"numa_node,omitempty"`  // the memory and cores that it is near to
+	MIG      *MIG   `json:"mig,omitempty"`        // nil: it cannot be partitioned in hardware
+}
+
+// uuidBytesMax bounds the identifiers that vendors give.
+const uuidBytesMax = 80
+
+// partitionsMax bounds how many partitions a device may report.
+const partitionsMax = 64
+
+// MIG is a GPU's Multi-Instance mode, which partitions it in hardware.
+type MIG struct {
+	Enabled    bool        `json:"enabled"`
+	Partitions []Partition `json:"partitions,omitempty"` // that exist now
+}
+
+// Partition is a part of a device that the hardware keeps apart.
+type Partition struct {
+	ID            int    `json:"id"` // the driver's, unique on the device
+	MemoryBytes   uint64 `json:"memory_bytes"`
+	ComputeSlices int    `json:"compute_slices"` // of the device's equal parts of compute
+	MemoryStart   int    `json:"memory_start"`   // the first of the device's equal parts of memory that it holds
+	MemorySlices  int    `json:"memory_slices"`  // how many of them
 }
 
 // Validate reports what is wrong with a Device that a probe listed; the error wraps ErrInvalid.
@@ -67,6 +94,10 @@ func (d Device) Validate() error {
 		return fmt.Errorf("%w: device %s: reports no memory", ErrInvalid, d.ID)
 	case d.PlatformIndex < 0 || d.DeviceIndex < 0:
 		return fmt.Errorf("%w: device %s: negative index", ErrInvalid, d.ID)
+	case len(d.UUID) > uuidBytesMax || len(d.PCIBusID) > uuidBytesMax:
+		return fmt.Errorf("%w: device %s: uuid or pci_bus_id has over %d bytes", ErrInvalid, d.ID, uuidBytesMax)
+	case d.MIG != nil && len(d.MIG.Partitions) > partitionsMax:
+		return fmt.Errorf("%w: device %s: %d partitions, at most %d", ErrInvalid, d.ID, len(d.MIG.Partitions), partitionsMax)
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ func TestDeviceValidate(t *testing.T) {
 		"no api":         func(d *Device) { d.API = "" },
 		"no memory":      func(d *Device) { d.MemoryBytes = 0 },
 		"negative index": func(d *Device) { d.PlatformIndex = -1 },
+		"uuid":           func(d *Device) { d.UUID = strings.Repeat("u", 81) },
+		"65 partitions":  func(d *Device) { d.MIG = &MIG{Partitions: make([]Partition, 65)} },
 	} {
 		bad := good
 		change(&bad)
@@ -38,6 +40,19 @@ func TestSliceValidate(t *testing.T) {
 	} {
 		if err := bad.Validate(); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%+v: error %v, want it to name %s", bad, err, says)
+		}
+	}
+}
+
+func TestHealthEventValidate(t *testing.T) {
+	for _, good := range []HealthEvent{{UUID: "GPU-1", Kind: HealthXID}, {UUID: "GPU-1", Kind: HealthLost}} {
+		if err := good.Validate(); err != nil {
+			t.Errorf("%+v: %v", good, err)
+		}
+	}
+	for _, bad := range []HealthEvent{{UUID: "GPU-1", Kind: "unknown"}, {Kind: HealthXID}, {UUID: strings.Repeat("u", 81), Kind: HealthXID}} {
+		if err := bad.Validate(); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%+v: %v", bad, err)
 		}
 	}
 }

@@ -6,7 +6,8 @@
 // The daemon runs `sluice-worker -stage STAGE MODE`. Standard input is a gate: the worker does nothing before it has read
 // Gate there, so that the daemon can put it into a cgroup and record it first; at an end of file without it the daemon
 // has died, and the worker ends. Standard error is the worker's log file. In mode "serve", descriptor ListenerFD is the
-// control socket, listening; in mode "probe", standard output takes the inventory.
+// control socket, listening; in mode "probe", standard output takes the inventory; in mode "watch", a device.HealthEvent as
+// JSON in each line, until the reader is gone.
 //
 // # Control socket
 //
@@ -43,6 +44,7 @@ const ListenerFD = 3
 const (
 	ModeProbe = "probe"
 	ModeServe = "serve"
+	ModeWatch = "watch"
 )
 
 // Stages of a worker's start.

@@ -3,17 +3,18 @@
 //
 //	sluice-worker probe   prints the inventory of the host's devices as JSON
 //	sluice-worker serve   serves one Lease
+//	sluice-worker watch   prints what happens to the health of the host's devices, a line of JSON each, until it is ended
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -27,7 +28,7 @@ import (
 func main() {
 	stage := flag.String("stage", "", "how far the worker's start is; for the daemon")
 	flag.Usage = func() {
-		fmt.Fprintf(os.Stderr, "usage: sluice-worker %s | %s\n", handover.ModeProbe, handover.ModeServe)
+		fmt.Fprintf(os.Stderr, "usage: sluice-worker %s | %s | %s\n", handover.ModeProbe, handover.ModeServe, handover.ModeWatch)
 	}
 	flag.Parse()
 	if err := run(*stage, flag.Arg(0)); err != nil {
@@ -37,7 +38,7 @@ func main() {
 }
 
 func run(stage, mode string) error {
-	if flag.NArg() != 1 || (mode != handover.ModeProbe && mode != handover.ModeServe) {
+	if flag.NArg() != 1 || !slices.Contains([]string{handover.ModeProbe, handover.ModeServe, handover.ModeWatch}, mode) {
 		flag.Usage()
 		return fmt.Errorf("unknown arguments %q", flag.Args())
 	}
@@ -57,31 +58,13 @@ func run(stage, mode string) error {
 	default:
 		return fmt.Errorf("unknown stage %q", stage)
 	}
-	if mode == handover.ModeProbe {
+	switch mode {
+	case handover.ModeProbe:
 		return probe()
+	case handover.ModeWatch:
+		return watch()
 	}
 	return serve()
-}
-
-// probe prints the inventory. Drivers may print too: standard output is kept from them.
-func probe() error {
-	fd, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("keeping standard output: %w", err)
-	}
-	out := os.NewFile(uintptr(fd), "inventory")
-	defer out.Close()
-	if err := unix.Dup3(2, 1, 0); err != nil {
-		return fmt.Errorf("keeping standard output: %w", err)
-	}
-	devices, notes, err := opencl.Devices()
-	if err != nil {
-		return err
-	}
-	if err := json.NewEncoder(out).Encode(handover.Inventory{Devices: devices, Notes: notes}); err != nil {
-		return fmt.Errorf("printing the inventory: %w", err)
-	}
-	return nil
 }
 
 // serve loads the drivers, then serves the Lease that the daemon assigns.

@@ -126,6 +126,7 @@ func describe(id C.cl_device_id) (device.Device, error) {
 	default:
 		d.Kind = device.KindCustom
 	}
+	place(id, &d)
 	return d, nil
 }
 
