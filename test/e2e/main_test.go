@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -25,13 +26,15 @@ const startBound = time.Minute
 
 // system is one daemon with its containerd, for all tests of the package.
 type system struct {
-	root       string // of the repository
-	folder     string // everything that this run writes
-	address    string // of the gateway
-	metrics    string // address of /metrics
-	sandbox    string // containerd or process
-	containerd string // socket, for the former
-	store      string // URL of a Redis; empty: a file
+	root       string                           // of the repository
+	folder     string                           // everything that this run writes
+	address    string                           // of the gateway
+	metrics    string                           // address of /metrics
+	sandbox    string                           // containerd or process
+	containerd string                           // socket, for the former
+	store      string                           // URL of a Redis; empty: a file
+	flags      []string                         // more of the daemon's
+	secured    credentials.TransportCredentials // nil: the gateway speaks no TLS
 	daemon     *exec.Cmd
 	exited     chan error // how the daemon ended, once
 }
@@ -151,8 +154,11 @@ func (s *system) launchDaemon() error {
 		return err
 	}
 	defer log.Close()
-	s.daemon = exec.Command(s.binary("sluice"), "serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
-		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", namespace, "--store", s.store)
+	arguments := []string{
+		"serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
+		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", namespace, "--store", s.store,
+	}
+	s.daemon = exec.Command(s.binary("sluice"), append(arguments, s.flags...)...)
 	s.daemon.Stdout, s.daemon.Stderr = log, log
 	if err := s.daemon.Start(); err != nil {
 		return err
@@ -164,7 +170,11 @@ func (s *system) launchDaemon() error {
 }
 
 func (s *system) awaitHealth(ctx context.Context) error {
-	conn, err := grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	secured := s.secured
+	if secured == nil {
+		secured = insecure.NewCredentials()
+	}
+	conn, err := grpc.NewClient(s.address, grpc.WithTransportCredentials(secured))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ import (
 const (
 	maxStreams     = 64
 	maxHeaderBytes = 16 << 10
-	callsPerSecond = 20 // of one tenant; as many may be saved up
+	callsPerSecond = 20 // of one tenant
+	callsBurst     = 200
 )
 
 const (
@@ -84,7 +85,7 @@ func Tenants(known *directory.Directory, secured credentials.TransportCredential
 			return Caller{}, status.Error(codes.Internal, "internal error")
 		}
 		name := found.Tenant.Name
-		limiter, _ := limiters.LoadOrStore(name, rate.NewLimiter(callsPerSecond, callsPerSecond))
+		limiter, _ := limiters.LoadOrStore(name, rate.NewLimiter(callsPerSecond, callsBurst))
 		if !limiter.(*rate.Limiter).Allow() {
 			return Caller{}, status.Errorf(codes.ResourceExhausted, "more than %d control calls a second", callsPerSecond)
 		}
