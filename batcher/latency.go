@@ -6,19 +6,19 @@ import (
 )
 
 const (
-	// latencySamples is how many durations are remembered of one size; their median counts.
-	latencySamples = 15
+	// latencySamples is how many durations are remembered of one size.
+	latencySamples = 24
 	// spreadSamples is how many durations are remembered in parts of what was expected.
 	spreadSamples = 64
 	// exactSizes are sizes that each have a point of the table; above, there are pointsPerOctave.
 	exactSizes      = 32
 	pointsPerOctave = 8
 	// spreadQuantile is the part of batches that shall keep within the bound.
-	spreadQuantile = 0.75
+	spreadQuantile = 0.55
 	// reach is how far beyond the largest measured size a size may be tried, as a factor.
 	reach = 2
 	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
-	hopedSlope, fearedSlope = 0.5, 1.25
+	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
 	// the next smaller one; it doubles, up to exploreRarely, each time that this was wrong.
 	exploreAfter, exploreRarely = 16, 1024
@@ -50,7 +50,7 @@ func newGrid(maxSize int) grid {
 	return g
 }
 
-// latency is the table of how long batches take, by size: a median per size, made to rise with the size, and one
+// latency is the table of how long batches take, by size: a robust mean per size, made to rise with the size, and one
 // spread around it. Nothing else is assumed of its shape.
 type latency struct {
 	grid   *grid
@@ -69,6 +69,8 @@ type latency struct {
 type point struct {
 	samples [latencySamples]int64
 	count   int
+	// value is the middle of the samples.
+	value float64
 }
 
 // block is a run of points that share a value.
@@ -98,6 +100,7 @@ func (l *latency) learn(size int, duration int64) {
 	}
 	p.samples[p.count%latencySamples] = duration
 	p.count++
+	p.value = p.middle()
 	l.largest = max(l.largest, at)
 	l.refresh()
 }
@@ -118,14 +121,20 @@ func (l *latency) count(fresh, wrong bool) {
 	}
 }
 
-func (p *point) median() int64 {
+// middle is the mean of the middle half of the samples: nearly as robust as their median, and steadier.
+func (p *point) middle() float64 {
 	n := min(p.count, latencySamples)
 	sorted := p.samples
 	slices.Sort(sorted[:n])
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+	from := n / 4
+	sum := int64(0)
+	for _, sample := range sorted[from : n-from] {
+		sum += sample
+	}
+	return float64(sum) / float64(n-2*from)
 }
 
-// refresh computes expected and bound: an isotonic regression of the medians (pool adjacent violators), straight lines
+// refresh computes expected and bound: an isotonic regression of the means (pool adjacent violators), straight lines
 // between measured sizes and, beyond them, on with the slope of the upper half of what is measured.
 func (l *latency) refresh() {
 	l.blocks = l.blocks[:0]
@@ -134,7 +143,7 @@ func (l *latency) refresh() {
 		if p.count == 0 {
 			continue
 		}
-		b := block{float64(p.median()), float64(min(p.count, latencySamples)), i}
+		b := block{p.value, float64(min(p.count, latencySamples)), i}
 		for len(l.blocks) > 0 && l.blocks[len(l.blocks)-1].value >= b.value {
 			last := l.blocks[len(l.blocks)-1]
 			l.blocks = l.blocks[:len(l.blocks)-1]

@@ -109,7 +109,7 @@ type bentoml struct {
 	a, b    float64
 	samples [][2]float64
 	refresh int64
-	// wait is the average wait of the requests that ran, in nanoseconds.
+	// wait is the average time that the first request of a batch was queued, in nanoseconds.
 	wait float64
 }
 
@@ -121,7 +121,7 @@ const (
 
 func newBentoML(c Curve) *bentoml {
 	slo := float64(c.SLO)
-	return &bentoml{curve: c, a: slo * 2 / 30, b: slo / 30, wait: slo / 30}
+	return &bentoml{curve: c, a: slo * 2 / 30, b: slo / 30}
 }
 
 func (m *bentoml) ran(now int64, size int, duration int64) {
@@ -159,8 +159,6 @@ func (m *bentoml) next(now int64, queue []batcher.Request) (drop, run int, wakeA
 		return drop, 0, now + bentomlTicket
 	}
 	run = min(run, m.curve.MaxSize)
-	for _, q := range queue[drop : drop+run] {
-		m.wait += (float64(now-q.Arrival) + m.a*float64(run) + m.b - m.wait) / bentomlSamples
-	}
+	m.wait += (float64(now-queue[drop].Arrival) - m.wait) / bentomlSamples
 	return drop, run, batcher.Never
 }

@@ -44,7 +44,11 @@ func PolicyNames() []string {
 // curve than its largest size.
 func NewPolicy(name string, curve Curve) (batcher.Policy, error) {
 	if slices.Contains(ours, name) {
-		return batcher.New(name, batcher.Limits{MaxSize: curve.MaxSize, MaxWait: nanoseconds(windowMaxWait)})
+		limits := batcher.Limits{MaxSize: curve.MaxSize}
+		if name == "window" {
+			limits.MaxWait = nanoseconds(windowMaxWait)
+		}
+		return batcher.New(name, limits)
 	}
 	for _, r := range rivals {
 		if r.name == name {
