@@ -61,7 +61,7 @@ var layers = []layer{
 	{"broker/client", []string{"broker/lease", "broker/device", generated}, "speaks to the broker over its API alone, so that it may be on another machine"},
 	{"broker/session", []string{"broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "greets shims and hands them over; never touches a driver"},
 	{"broker/handover", []string{"broker/lease", "broker/device"}, "the messages between daemon and worker; both import it"},
-	{"broker/supervisor", []string{"broker/handover"}, "knows workers as processes, and nothing of leases but what it hands over"},
+	{"broker/supervisor", []string{"broker/device", "broker/handover"}, "knows workers as processes, and nothing of leases but what it hands over"},
 	{"broker/server", []string{"broker/device", "broker/lease", "broker/handover", "broker/session", "broker/supervisor", generated}, "the broker's API over the ledger; joins leases and workers"},
 
 	// The pool, the worker's side.

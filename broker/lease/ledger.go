@@ -20,6 +20,7 @@ type Ledger struct {
 	used    map[string]usage
 	entries map[string]*entry
 	limits  map[string]TenantLimit
+	broken  map[string]string // why a device takes no new Lease
 }
 
 type usage struct {
@@ -34,7 +35,7 @@ type entry struct {
 
 // NewLedger makes a Ledger over a pool of devices. Devices that fail Validate or repeat an id are an error.
 func NewLedger(devices []device.Device) (*Ledger, error) {
-	l := &Ledger{used: map[string]usage{}, entries: map[string]*entry{}, limits: map[string]TenantLimit{}}
+	l := &Ledger{used: map[string]usage{}, entries: map[string]*entry{}, limits: map[string]TenantLimit{}, broken: map[string]string{}}
 	for _, d := range devices {
 		if err := d.Validate(); err != nil {
 			return nil, fmt.Errorf("making a ledger: %w", err)
@@ -69,6 +70,9 @@ func (l *Ledger) Available(deviceID string) (memoryBytes uint64, computeMilli in
 	u := l.used[deviceID]
 	return d.MemoryBytes - min(u.memoryBytes, d.MemoryBytes), max(device.ComputeWhole-u.computeMilli, 0)
 }
+
+// Break keeps a Device from new Leases; those that hold Slices of it keep them.
+func (l *Ledger) Break(deviceID, why string) { l.broken[deviceID] = why }
 
 // Grant makes a Lease under a new id and token, taking every Slice of the request or none. A Slice that names no device
 // goes to the first one that fits. Errors wrap ErrInvalid, ErrExists or ErrNoCapacity.
@@ -164,7 +168,10 @@ func (l *Ledger) take(s device.Slice, api string) (device.Slice, error) {
 // refusal says why a Device cannot give a Slice now; empty when it can.
 func (l *Ledger) refusal(d device.Device, s device.Slice, api string) string {
 	memoryBytes, computeMilli := l.Available(d.ID)
+	why, broken := l.broken[d.ID]
 	switch {
+	case broken:
+		return why
 	case api != "" && api != d.API:
 		return fmt.Sprintf("is programmed by %s, not %s", d.API, api)
 	case s.Keeper != device.KeeperSoftware:

@@ -45,6 +45,9 @@ func command(t *testing.T, d *datadriven.TestData, l **Ledger, now *time.Time) s
 			Slices: parseSlices(t, d), Duration: seconds(),
 		})
 		return result(granted, err)
+	case "break":
+		(*l).Break(stringArg(t, d, "device", ""), "is broken: "+strings.TrimSpace(d.Input))
+		return ""
 	case "adopt": // granted-at and expires-at by an earlier ledger; s is the duration
 		adopted, err := (*l).Adopt(*now, Lease{
 			ID: stringArg(t, d, "id", ""), Token: stringArg(t, d, "token", "t-"+stringArg(t, d, "id", "")),

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sluice/broker/device"
 	"sluice/broker/handover"
 	"sluice/broker/lease"
 )
@@ -21,6 +22,13 @@ type counts struct {
 	expired  uint64
 	lost     uint64
 	past     handover.Stats // summed over the workers that are gone
+	health   map[healthCount]uint64
+}
+
+// healthCount is what health events are counted by.
+type healthCount struct {
+	device string
+	kind   device.HealthKind
 }
 
 func (c *counts) end(kind lease.EventKind, stats handover.Stats) {
@@ -85,6 +93,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	deviceMemory  = describe("device_memory_bytes", "Memory of a device of the pool.", "device")
 	deviceLeased  = describe("device_memory_leased_bytes", "Memory of a device that leases hold.", "device")
+	deviceHealth  = describe("device_health_events_total", "What a management library reported of a device.", "device", "kind")
 	leasesNow     = describe("leases", "Leases that are granted.", "tenant")
 	leasesGranted = describe("leases_granted_total", "Leases granted since the daemon's start.")
 	leasesEnded   = describe("leases_ended_total", "Leases ended since the daemon's start.", "kind")
@@ -106,7 +115,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		deviceMemory, deviceLeased, leasesNow, leasesGranted, leasesEnded, greetings, sessionsTotal, callsTotal, toDevice,
+		deviceMemory, deviceLeased, deviceHealth, leasesNow, leasesGranted, leasesEnded, greetings, sessionsTotal, callsTotal, toDevice,
 		fromDevice, leaseSessions, leaseCalls, leaseToDevice, leaseFromDevice, leaseMemory,
 	} {
 		to <- d
@@ -136,6 +145,9 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 		free, _ := s.ledger.Available(d.ID)
 		gauge(deviceMemory, d.MemoryBytes, d.ID)
 		gauge(deviceLeased, d.MemoryBytes-free, d.ID)
+	}
+	for of, n := range s.counts.health {
+		counter(deviceHealth, n, of.device, string(of.kind))
 	}
 	total, byTenant := s.counts.past, map[string]uint64{}
 	for _, h := range s.held {

@@ -86,7 +86,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: config.Log, wake: make(chan struct{}, 1), left: make(chan struct{}),
-		held: map[string]*hold{}, subscribers: map[*Subscription]struct{}{},
+		held: map[string]*hold{}, counts: counts{health: map[healthCount]uint64{}}, subscribers: map[*Subscription]struct{}{},
 	}
 	var err error
 	s.listener, err = session.NewListener(filepath.Join(config.StateFolder, "session", "broker.sock"), s, config.Log)
@@ -151,6 +151,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.mutex.Unlock()
 		return nil
 	})
+	group.Go(func() error { return s.watchHealth(ctx) })
 	group.Go(func() error { return s.supervisor.Run(ctx) })
 	err := group.Wait()
 	if s.leaving.Load() {

@@ -41,7 +41,7 @@ type Process struct {
 	group     *cgroup        // nil on a host without
 	conn      *handover.Conn // nil for a probe
 	greeting  handover.Ready // set before the worker is given to anyone
-	inventory *os.File       // where a probe writes
+	inventory *os.File       // where a probe or a watch writes
 	record    []byte         // of an adopted worker
 
 	ready    chan handover.Ready
@@ -66,7 +66,7 @@ func newProcess(id, folder string, log *slog.Logger) *Process {
 	}
 }
 
-// start starts sluice-worker in a mode, and watches it. A probe writes to inventory.
+// start starts sluice-worker in a mode, and watches it. A probe, or a watch, writes to inventory.
 func (s *Supervisor) start(mode string, inventory *os.File) (*Process, error) {
 	random := make([]byte, idBytes)
 	if _, err := rand.Read(random); err != nil {
@@ -123,7 +123,7 @@ func (s *Supervisor) launch(p *Process, mode string) error {
 		}
 		defer listener.Close()
 		command.ExtraFiles = []*os.File{listener}
-	case handover.ModeProbe:
+	case handover.ModeProbe, handover.ModeWatch:
 		command.Stdout = p.inventory
 	}
 	if err := command.Start(); err != nil {
