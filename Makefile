@@ -56,6 +56,19 @@ image: build ## Build container images of sluice and of the examples into build/
 	@$(BIN)/sluice image build build/sluice -t sluice:latest --archive build/images/sluice.tar
 	@ls -l build/images
 
+PREFIX ?= /usr/local
+
+.PHONY: install
+install: build ## Install programs, library, unit and configuration (PREFIX=/usr/local, DESTDIR=); a configuration that is there stays
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BIN)/sluice $(BIN)/sluice-worker
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(SHIM)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/sluice docs/*.md
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BIN)/sluice completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sluice
+	install -d $(DESTDIR)/etc/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|g' deploy/sluice.service >$(DESTDIR)/etc/systemd/system/sluice.service
+	[[ -e $(DESTDIR)/etc/sluice/sluice.yaml ]] || install -D -m 600 -t $(DESTDIR)/etc/sluice deploy/sluice.yaml
+
 .PHONY: demo
 demo: setup build ## Deploy two functions onto a leased device and show the whole path at work
 	@scripts/demo.sh
