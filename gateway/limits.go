@@ -34,4 +34,4 @@ const (
 )
 
 // streamWorkersPerCPU is how many goroutines per CPU stand ready for calls; more calls than that get new ones.
-const streamWorkersPerCPU = 16
+const streamWorkersPerCPU = 64
