@@ -110,7 +110,7 @@ func (l *lane) run(b *batch) {
 	gone := lost(b.ctx, err)
 	// Without a peer no stream was ever opened: the function has seen nothing of it.
 	again := gone && server.Addr == nil
-	l.update(nil, func() { l.settle(b, err, received.Sub(sent), gone, again) })
+	l.update(nil, func() { l.settle(b, err, gone, again) })
 	if gone {
 		l.runner.log.Warn("endpoint lost", "key", l.key.String(), "instance", b.endpoint.Instance, "error", err)
 	}
@@ -129,11 +129,11 @@ func (l *lane) run(b *batch) {
 }
 
 // settle takes the end of a batch into the lane's state.
-func (l *lane) settle(b *batch, err error, took time.Duration, gone, again bool) {
+func (l *lane) settle(b *batch, err error, gone, again bool) {
 	b.endpoint.busy--
 	l.inFlight -= len(b.calls)
 	l.policy.Complete(batcher.Completion{
-		Batch: b.ID, ShapeClass: b.ShapeClass, Size: b.Size, Duration: int64(took), Failed: err != nil,
+		Batch: b.ID, ShapeClass: b.ShapeClass, Size: b.Size, Duration: l.runner.now() - b.dispatched, Failed: err != nil,
 	})
 	if gone && !b.endpoint.removed {
 		l.drop(b.endpoint)

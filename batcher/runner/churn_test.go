@@ -21,7 +21,7 @@ const (
 // TestChurn sends requests of random sizes from many callers, some of which give up, while Instances come, leave and
 // die. Each request ends with its own right answer, or with an error that fits; then nothing is queued or running.
 func TestChurn(t *testing.T) {
-	for _, route := range []Route{{Policy: "window", MaxSize: 8, MaxWait: time.Millisecond}, alone} {
+	for _, route := range []Route{{Policy: "window", MaxSize: 8, MaxWait: time.Millisecond}, {Policy: "adaptive", MaxSize: 8}, alone} {
 		t.Run(route.Policy, func(t *testing.T) {
 			s := newScaler()
 			r := start(t, route, s)

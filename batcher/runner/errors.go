@@ -1,6 +1,12 @@
 package runner
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"sluice/batcher"
+)
 
 // The kinds of errors that Infer and the other calls end with; an error that a function answered keeps its gRPC
 // status instead.
@@ -22,3 +28,12 @@ var (
 	// ErrRoute: a route or endpoint that makes no sense.
 	ErrRoute = errors.New("route")
 )
+
+// shedError is what a request ends with that left the queue without being run.
+func shedError(reason batcher.Reason, waited time.Duration) error {
+	waited = waited.Round(time.Millisecond)
+	if reason == batcher.ReasonLate {
+		return fmt.Errorf("%w: after %v in the queue the function could not answer in time any more", ErrExpired, waited)
+	}
+	return fmt.Errorf("%w in the queue, after %v", ErrExpired, waited)
+}

@@ -77,7 +77,7 @@ func (l *lane) decide(self *call) (own *batch) {
 	decision := l.policy.Decide(now, free)
 	for _, shed := range decision.Shed {
 		c := l.take(shed.ID)
-		c.finish(nil, fmt.Errorf("%w in the queue, after %v", ErrExpired, time.Duration(now-c.Arrival).Round(time.Millisecond)))
+		c.finish(nil, shedError(shed.Reason, time.Duration(now-c.Arrival)))
 	}
 	for _, formed := range decision.Batches {
 		b := l.dispatch(formed, now)
