@@ -21,7 +21,7 @@ const (
 	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
 	// the next smaller one; it doubles, up to exploreRarely, each time that this was wrong.
-	exploreAfter, exploreRarely = 16, 1024
+	exploreAfter, exploreRarely = 8, 256
 )
 
 // grid are the sizes that have a point in the table of latencies.
@@ -105,14 +105,15 @@ func (l *latency) learn(size int, duration int64) {
 	l.refresh()
 }
 
-// count counts down to the next exploration, and ends the one that has brought something.
+// count counts down to the next exploration, which is for one batch: longer, plans would build on sizes that are
+// hoped to be fast. It becomes rarer each time that it brings nothing.
 func (l *latency) count(fresh, wrong bool) {
-	if l.hopeful && fresh {
+	if l.hopeful {
 		l.hopeful = false
-		if wrong {
-			l.rarity = min(2*l.rarity, exploreRarely)
-		} else {
+		if fresh && !wrong {
 			l.rarity = exploreAfter
+		} else {
+			l.rarity = min(2*l.rarity, exploreRarely)
 		}
 		l.explore = l.rarity
 	}

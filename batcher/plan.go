@@ -2,7 +2,9 @@ package batcher
 
 const (
 	// maxItems bounds what one plan looks at; where more is queued or expected, neighbours are taken together.
-	maxItems = 96
+	maxItems = 88
+	// maxWork bounds the steps of one plan. Where it is used up, what is further ahead counts as dropped.
+	maxWork = 8192
 	// maxStates bounds the states that are kept after an item.
 	maxStates = 16
 	// waitGain is how many more requests must be on time for a plan that begins with waiting.
@@ -36,6 +38,7 @@ type planner struct {
 	count  int
 	fronts [maxItems + 1][maxStates]state
 	sizes  [maxItems + 1]int
+	work   int
 }
 
 // prospect is what a plan needs beside its items.
@@ -63,6 +66,7 @@ type step struct {
 // best returns the first step of the best plan; ok is false where no item can be on time.
 func (p *planner) best(w prospect) (first step, ok bool) {
 	clear(p.sizes[:p.count+1])
+	p.work = 0
 	p.fronts[0][0] = state{free: w.now, first: none}
 	p.sizes[0] = 1
 	for i := range p.count {
@@ -97,7 +101,7 @@ func (p *planner) batches(i int, w *prospect) {
 	front := p.fronts[i][:p.sizes[i]]
 	rows, value := 0, float32(0)
 	at, due := w.now, Never
-	for j := i; j < p.count; j++ {
+	for j := i; j < p.count && p.work < maxWork; j++ {
 		one := &p.items[j]
 		rows += int(one.rows)
 		if rows > w.maxSize && j > i {
@@ -122,6 +126,7 @@ func (p *planner) batches(i int, w *prospect) {
 			if s.first == none {
 				s.first, s.start = int32(i<<16|(j+1)), start
 			}
+			p.work++
 			p.add(j+1, state{start + expected/int64(w.slots), s.value + value*w.worth(start+expected), s.first, s.start})
 		}
 	}

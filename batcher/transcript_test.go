@@ -42,7 +42,7 @@ func play(t *testing.T, policy Policy, d *datadriven.TestData) string {
 	case "cancel":
 		policy.Cancel(uint64(intArg(t, d, "id")))
 	case "complete":
-		policy.Complete(Completion{Batch: uint64(intArg(t, d, "batch")), Duration: timeArg(t, d, "took", 0)})
+		policy.Complete(Completion{Batch: uint64(intArg(t, d, "batch")), Size: intArg(t, d, "size"), Duration: timeArg(t, d, "took", 0)})
 	case "decide":
 		return describe(policy.Decide(timeArg(t, d, "at", 0), intArg(t, d, "free")))
 	default:
