@@ -68,7 +68,7 @@ func (d *document) functionFields(spec *FunctionSpec) map[string]field {
 		}),
 		"device": func(node *yaml.Node, path string) { d.device(&spec.Device, node, path) },
 		"batch": d.section(map[string]field{
-			"policy":      d.oneOf(&spec.Batch.Policy, BatchWindow, BatchNone),
+			"policy":      d.oneOf(&spec.Batch.Policy, BatchAdaptive, BatchWindow, BatchNone),
 			"max_size":    d.number(&spec.Batch.MaxSize, 1, MaxBatchSize),
 			"max_wait_ms": d.duration(&spec.Batch.MaxWait, time.Millisecond, 0, MaxBatchWait),
 		}),

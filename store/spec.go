@@ -13,8 +13,9 @@ const DeviceAPIOpenCL = "opencl"
 
 // Policies by which requests are joined.
 const (
-	BatchWindow = "window" // until a batch is full or one of its requests has waited max_wait_ms
-	BatchNone   = "none"   // each request alone
+	BatchAdaptive = "adaptive" // so that as many as possible meet their deadline, by what was learned of their duration
+	BatchWindow   = "window"   // until a batch is full or one of its requests has waited max_wait_ms
+	BatchNone     = "none"     // each request alone
 )
 
 // Limits of function.yaml, checked by ParseFunction.
@@ -47,7 +48,7 @@ const (
 const (
 	DefaultCPUMilli      = 500
 	DefaultMemoryBytes   = 256 << 20
-	DefaultBatchPolicy   = BatchWindow
+	DefaultBatchPolicy   = BatchAdaptive
 	DefaultBatchSize     = 1
 	DefaultScaleMax      = 1
 	DefaultScaleIdle     = 60 * time.Second
@@ -86,7 +87,7 @@ type DeviceRequest struct {
 
 // Batch is how requests are joined.
 type Batch struct {
-	Policy  string        `json:"policy"`      // BatchWindow or BatchNone
+	Policy  string        `json:"policy"`      // BatchAdaptive, BatchWindow or BatchNone
 	MaxSize int           `json:"max_size"`    // rows of the first dimension; 1: no joining
 	MaxWait time.Duration `json:"max_wait_ns"` // for the first request of a batch
 }
