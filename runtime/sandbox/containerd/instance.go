@@ -79,16 +79,22 @@ func (i *instance) Start(ctx context.Context) error {
 	if state != sandbox.Created {
 		return fmt.Errorf("start %s: %w %s", i.identity.ID, sandbox.ErrState, state)
 	}
+	// Before it runs: a Wait can see the end of a short program before Start returns.
+	i.setStarted(true)
 	if err := i.task.Start(i.in(ctx)); err != nil {
+		i.setStarted(false)
 		if errdefs.IsFailedPrecondition(err) {
 			return fmt.Errorf("start %s: %w: %w", i.identity.ID, sandbox.ErrState, err)
 		}
 		return notFound(err, "start "+i.identity.ID)
 	}
+	return nil
+}
+
+func (i *instance) setStarted(started bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.started = true
-	return nil
+	i.started = started
 }
 
 func (i *instance) Wait(ctx context.Context) (sandbox.Exit, error) {
@@ -165,7 +171,7 @@ func (i *instance) Kill(ctx context.Context) error {
 	return err
 }
 
-// signal sends to the program, the first process of its pid namespace: with it all others end. false says that none runs.
+// signal sends to the program, the first process of its pid namespace: with it all others end. false says that none ran.
 func (i *instance) signal(ctx context.Context, signal syscall.Signal) (bool, error) {
 	if i.isDeleted() {
 		return false, nil
@@ -175,8 +181,11 @@ func (i *instance) signal(ctx context.Context, signal syscall.Signal) (bool, err
 		return false, err
 	}
 	err = i.task.Kill(i.in(ctx), signal)
-	if errdefs.IsNotFound(err) || errdefs.IsFailedPrecondition(err) { // it exited meanwhile
-		return false, nil
+	if errdefs.IsNotFound(err) || errdefs.IsFailedPrecondition(err) { // it has just exited, and Wait will see that
+		return true, nil
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // containerd gives no kind for it, only text
 	}
 	if err != nil {
 		return false, fmt.Errorf("send %s to %s: %w", signal, i.identity.ID, err)

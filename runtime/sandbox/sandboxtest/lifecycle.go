@@ -100,6 +100,7 @@ func testExitEndsChildren(b *Bench) {
 
 func testStates(b *Bench) {
 	spec := b.Spec("hold")
+	defer b.ready(spec).Close()
 	instance := b.Create(spec)
 	b.WantState(instance, sandbox.Created)
 	if instance.PID() != 0 {

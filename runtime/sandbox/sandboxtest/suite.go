@@ -142,14 +142,21 @@ func (b *Bench) Run(spec sandbox.Spec) sandbox.Instance {
 	return instance
 }
 
-// RunReady creates and starts an Instance and waits until n of its processes are ready. Each connection lasts as long as its process.
-func (b *Bench) RunReady(spec sandbox.Spec, n int) (sandbox.Instance, []net.Conn) {
+// ready is where a program that holds reports that it is ready; without it, it ends.
+func (b *Bench) ready(spec sandbox.Spec) *net.UnixListener {
 	b.Helper()
 	path := filepath.Join(spec.FunctionDir, "ready.sock")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
 	b.Must(err)
-	defer listener.Close()
 	b.Must(os.Chmod(path, 0o777)) // the program may have another user
+	return listener
+}
+
+// RunReady creates and starts an Instance and waits until n of its processes are ready. Each connection lasts as long as its process.
+func (b *Bench) RunReady(spec sandbox.Spec, n int) (sandbox.Instance, []net.Conn) {
+	b.Helper()
+	listener := b.ready(spec)
+	defer listener.Close()
 	b.Must(listener.SetDeadline(time.Now().Add(noticed)))
 	instance := b.Run(spec)
 	var connections []net.Conn
