@@ -87,24 +87,47 @@ static inline cl_int driver_watch(cl_mem memobj, uint32_t *flag)
 	return clSetMemObjectDestructorCallback(memobj, driver_let_go, flag);
 }
 
-// What a notice needs; freed when it has been given.
+// What a notice needs; freed when the driver can know it no more.
 struct driver_notice {
 	uint32_t *words;
 	uint32_t *bell;
 	uint32_t *outstanding;
+	int registered, given;
 };
 
-// Called by the driver when an event has reached a state.
-static void CL_CALLBACK driver_notify(cl_event event, cl_int status, void *data)
+static inline void driver_notice_drop(struct driver_notice *notice)
 {
-	struct driver_notice *notice = data;
-	(void)event;
+	if (__atomic_sub_fetch(&notice->registered, 1, __ATOMIC_ACQ_REL) == 0)
+		free(notice);
+}
+
+static inline void driver_notice_give(struct driver_notice *notice, cl_int status)
+{
+	if (__atomic_exchange_n(&notice->given, 1, __ATOMIC_ACQ_REL))
+		return;
 	__atomic_store_n(&notice->words[1], (uint32_t)status, __ATOMIC_RELAXED);
 	__atomic_store_n(&notice->words[0], 1, __ATOMIC_RELEASE);
 	__atomic_add_fetch(notice->bell, 1, __ATOMIC_RELEASE);
 	driver_wake(notice->bell, 1);
+}
+
+// Called by the driver when an event has reached a state before its end. A driver may pass a state by without a word
+// (PoCL 3.1 does); the notice's few bytes then stay.
+static void CL_CALLBACK driver_notify_state(cl_event event, cl_int status, void *data)
+{
+	(void)event;
+	driver_notice_give(data, status);
+	driver_notice_drop(data);
+}
+
+// Called by the driver at an event's end: the last that the session's memory is needed for.
+static void CL_CALLBACK driver_notify_end(cl_event event, cl_int status, void *data)
+{
+	struct driver_notice *notice = data;
+	(void)event;
+	driver_notice_give(notice, status);
 	__atomic_sub_fetch(notice->outstanding, 1, __ATOMIC_RELEASE);
-	free(notice);
+	driver_notice_drop(notice);
 }
 
 static inline cl_int driver_ask_notice(cl_event event, cl_int state, uint32_t *words, uint32_t *bell,
@@ -113,12 +136,17 @@ static inline cl_int driver_ask_notice(cl_event event, cl_int state, uint32_t *w
 	struct driver_notice *notice = malloc(sizeof(*notice));
 	if (!notice)
 		return CL_OUT_OF_HOST_MEMORY;
-	*notice = (struct driver_notice){words, bell, outstanding};
+	*notice = (struct driver_notice){words, bell, outstanding, 2, 0};
 	__atomic_add_fetch(outstanding, 1, __ATOMIC_ACQ_REL);
-	cl_int status = clSetEventCallback(event, state, driver_notify, notice);
+	cl_int status = CL_SUCCESS;
+	if (state == CL_COMPLETE ||
+	    (status = clSetEventCallback(event, state, driver_notify_state, notice)) != CL_SUCCESS)
+		driver_notice_drop(notice);
+	if (status == CL_SUCCESS)
+		status = clSetEventCallback(event, CL_COMPLETE, driver_notify_end, notice);
 	if (status != CL_SUCCESS) {
 		__atomic_sub_fetch(outstanding, 1, __ATOMIC_RELEASE);
-		free(notice);
+		driver_notice_drop(notice);
 	}
 	return status;
 }

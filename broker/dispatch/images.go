@@ -78,6 +78,8 @@ func (t *thread) clCreateImage(a argsClCreateImage) C.cl_int {
 		return t.keep(a.created, nil, C.CL_MEM_OBJECT_ALLOCATION_FAILURE)
 	}
 	s.reclaim()
+	// The place has no gaps: pitches are of the program's memory and of buffers.
+	description.image_row_pitch = 0
 	place, ok := s.places.take(size)
 	if !ok {
 		return t.keep(a.created, nil, C.CL_MEM_OBJECT_ALLOCATION_FAILURE)
@@ -114,10 +116,17 @@ func (t *thread) newImage(a argsClCreateImage, flags C.cl_mem_flags, description
 	var status C.cl_int
 	format := C.cl_image_format{image_channel_order: a.order, image_channel_data_type: a.dataType}
 	image := C.clCreateImage(driverContext(a.context.driver), flags, &format, description, host, &status)
-	if status == C.CL_SUCCESS {
-		t.keep(a.created, unsafe.Pointer(image), status)
+	if status != C.CL_SUCCESS {
+		return status
 	}
-	return status
+	// What the driver reads and writes of a place is counted by its own element.
+	var element C.size_t
+	status = C.clGetImageInfo(image, C.CL_IMAGE_ELEMENT_SIZE, C.size_t(unsafe.Sizeof(element)), unsafe.Pointer(&element), nil)
+	if status != C.CL_SUCCESS || uint64(element) != elementBytes(a.order, a.dataType) {
+		C.clReleaseMemObject(image)
+		return C.CL_IMAGE_FORMAT_NOT_SUPPORTED
+	}
+	return t.keep(a.created, unsafe.Pointer(image), status)
 }
 
 func (t *thread) clGetSupportedImageFormats(a argsClGetSupportedImageFormats) C.cl_int {

@@ -182,6 +182,7 @@ func (s *server) ends(t *testing.T) {
 	for {
 		stats := s.lease.Stats()
 		if stats.Sessions == 0 && stats.MemoryBytes == 0 {
+			s.over(t)
 			return
 		}
 		if time.Now().After(deadline) {

@@ -1,0 +1,91 @@
+package dispatch
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// oracle marks every smallBytes of an arena that is taken.
+type oracle []bool
+
+func (o oracle) mark(e extent, taken bool) bool {
+	for i := e.offset / smallBytes; i < (e.offset+e.size)/smallBytes; i++ {
+		if o[i] == taken {
+			return false
+		}
+		o[i] = taken
+	}
+	return true
+}
+
+// fits says whether size bytes have room anywhere.
+func (o oracle) fits(size uint64) bool {
+	g := granule(size)
+	units, step := roundUp(max(size, 1), g)/smallBytes, g/smallBytes
+	for start := uint64(0); start+units <= uint64(len(o)); start += step {
+		free := true
+		for i := start; free && i < start+units; i++ {
+			free = !o[i]
+		}
+		if free {
+			return true
+		}
+	}
+	return false
+}
+
+// TestArenaAgainstOracle takes and gives at random: no two extents overlap, none
+// is refused that fits, and in the end the arena is whole again.
+func TestArenaAgainstOracle(t *testing.T) {
+	const size = 64 * pageBytes
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 40 {
+		a, marks := newArena(size), make(oracle, size/smallBytes)
+		var taken []extent
+		for range 600 {
+			if len(taken) > 0 && random.IntN(5) < 2 {
+				i := random.IntN(len(taken))
+				a.give(taken[i])
+				if !marks.mark(taken[i], false) {
+					t.Fatal("an extent was taken twice")
+				}
+				taken = append(taken[:i], taken[i+1:]...)
+				continue
+			}
+			want := random.Uint64N([]uint64{300, 5000, 10 * pageBytes}[random.IntN(3)])
+			e, ok := a.take(want)
+			if ok != marks.fits(want) {
+				t.Fatalf("%d bytes: taken %v, room %v, free %v", want, ok, !ok, a.free)
+			}
+			if !ok {
+				continue
+			}
+			if e.size < want || e.offset%granule(want) != 0 || e.offset+e.size > size {
+				t.Fatalf("%d bytes at %+v", want, e)
+			}
+			if !marks.mark(e, true) {
+				t.Fatalf("%+v overlaps", e)
+			}
+			taken = append(taken, e)
+		}
+		for _, e := range taken {
+			a.give(e)
+		}
+		if len(a.free) != 1 || a.free[0] != (extent{0, size}) {
+			t.Fatalf("the arena is not whole again: %v", a.free)
+		}
+	}
+}
+
+func TestArenaOfNothing(t *testing.T) {
+	a := newArena(pageBytes)
+	if e, ok := a.take(pageBytes + 1); ok {
+		t.Errorf("took %+v of one page", e)
+	}
+	e, ok := a.take(0)
+	if !ok || e.size != smallBytes {
+		t.Errorf("nothing takes %+v, %v", e, ok)
+	}
+}
