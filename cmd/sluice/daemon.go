@@ -35,11 +35,8 @@ const gcPercent = 400
 // serve makes every part of the daemon and joins them; this function is the list of parts. It returns when ctx has ended and all
 // of them are gone; its cause says whether what they run ends too (errEndAll) or goes on.
 func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) {
-	if err := os.MkdirAll(flags.stateFolder, stateMode); err != nil {
-		return fmt.Errorf("making the state folder: %w", err)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+	if err := prepareProcess(flags); err != nil {
+		return err
 	}
 	registry, err := openStore(ctx, flags, log)
 	if err != nil {
@@ -107,6 +104,17 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		{"broker", broker.Run},
 		{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, listeners.metrics) }},
 	})
+}
+
+// prepareProcess makes what every part needs to be there.
+func prepareProcess(flags serveFlags) error {
+	if err := os.MkdirAll(flags.stateFolder, stateMode); err != nil {
+		return fmt.Errorf("making the state folder: %w", err)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	return nil
 }
 
 func (f serveFlags) in(name string) string { return filepath.Join(f.stateFolder, name) }
