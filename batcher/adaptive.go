@@ -1,6 +1,7 @@
 package batcher
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -11,7 +12,7 @@ const (
 	horizonPatience = 0.6
 	// maxClasses is for how many shape classes what was learned is kept.
 	maxClasses = 64
-	// probeAfter is how many requests are shed as late in a row before one is run all the same: what was learned may be
+	// probeAfter is how many requests are shed in a row before one is run all the same: what was learned may be
 	// wrong by now.
 	probeAfter = 32
 	// softWaits is after how many of the longest batches an answer is late even without a deadline that says so.
@@ -36,7 +37,7 @@ type stream struct {
 	queue    []Request
 	latency  *latency
 	forecast forecast
-	// hopeless counts the requests that were shed as late since the last batch that was learned from.
+	// hopeless counts the requests that were shed since the last batch.
 	hopeless int
 	// used is when the last request came.
 	used int64
@@ -90,7 +91,6 @@ func (a *adaptive) Complete(c Completion) {
 	delete(a.flights, c.Batch)
 	if s := a.classes[c.ShapeClass]; s != nil && !c.Failed && c.Duration > 0 {
 		s.latency.learn(c.Size, c.Duration)
-		s.hopeless = 0
 	}
 }
 
@@ -99,6 +99,7 @@ func (a *adaptive) Decide(now int64, free int) Decision {
 	for _, s := range a.classes {
 		decision.Shed = a.shed(decision.Shed, s, now)
 	}
+	slices.SortFunc(decision.Shed, func(a, b Shed) int { return cmp.Compare(a.ID, b.ID) })
 	for free > 0 {
 		var chosen *stream
 		var from, to int
@@ -135,10 +136,10 @@ func (a *adaptive) Decide(now int64, free int) Decision {
 
 // next says which requests of the queue to run now, or until when to wait.
 func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt int64) {
-	if !s.latency.known() || s.hopeless >= probeAfter {
+	if !s.latency.known() {
 		return 0, 1, now
 	}
-	group := a.fill(s, now)
+	real := a.fill(s, now)
 	latest := Never
 	if a.limits.MaxWait > 0 {
 		for _, r := range s.queue {
@@ -148,35 +149,44 @@ func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt i
 	horizon := now + int64(horizonPatience*s.forecast.patience)
 	w := prospect{now: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots, impatient: latest <= now}
 	first, ok := a.planner.best(w)
-	if !ok {
+	switch {
+	case (!ok || first.from >= real) && s.hopeless >= probeAfter:
+		return 0, 1, now
+	case !ok:
 		return 0, 0, Never
 	}
-	real := (len(s.queue) + group - 1) / group
 	if first.start <= now && first.to <= real {
-		return first.from * group, min(first.to*group, len(s.queue)), now
+		return a.planner.end(first.from), a.planner.end(first.to), now
 	}
 	return 0, 0, max(min(first.start, latest), now+1)
 }
 
-// fill makes the planner's items: what is queued, then what is expected. Where that is too much, each item stands for
-// a group of requests.
-func (a *adaptive) fill(s *stream, now int64) (group int) {
+// fill makes the planner's items: what is queued, then what is expected. Where that is too much, an item stands for a
+// group of requests, and what does not fit is not looked at. It returns how many items are of the queue.
+func (a *adaptive) fill(s *stream, now int64) (real int) {
 	p := &a.planner
 	p.count = 0
-	group = (len(s.queue) + maxItems/2 - 1) / (maxItems / 2)
-	for i := 0; i < len(s.queue); i += group {
+	group := (len(s.queue) + maxQueued - 1) / maxQueued
+	for i := 0; i < len(s.queue) && p.count < maxQueued; {
 		one := item{at: now, due: Never}
-		for _, r := range s.queue[i:min(i+group, len(s.queue))] {
+		first := i
+		for ; i < len(s.queue) && i < first+group; i++ {
+			r := s.queue[i]
+			if i > first && int(one.rows)+r.Size > a.limits.MaxSize {
+				break
+			}
 			one.due = min(one.due, s.due(r, now))
-			one.rows += int32(r.Size)
+			one.rows += int32(min(r.Size, math.MaxInt32/maxQueued))
 			one.value += weight(r)
 		}
+		one.end = i
 		p.items[p.count] = one
 		p.count++
 	}
+	real = p.count
 	interval := s.forecast.interval(now)
 	if interval <= 0 {
-		return group
+		return real
 	}
 	expected := min(horizonPatience*s.forecast.patience/interval, float64(maxItems*a.limits.MaxSize))
 	together := max(1, int(expected)/(maxItems-p.count)+1)
@@ -186,7 +196,7 @@ func (a *adaptive) fill(s *stream, now int64) (group int) {
 		p.items[p.count] = item{at: at, due: first + int64(s.forecast.patience), rows: int32(together), value: float32(together)}
 		p.count++
 	}
-	return group
+	return real
 }
 
 // weight is what an answer to r is worth: four times as much with each step of priority.
@@ -225,9 +235,8 @@ func (a *adaptive) shed(shed []Shed, s *stream, now int64) []Shed {
 		reason := ReasonLate
 		if r.Deadline <= now {
 			reason = ReasonExpired
-		} else {
-			s.hopeless++
 		}
+		s.hopeless++
 		shed = append(shed, Shed{ID: r.ID, Reason: reason})
 		return true
 	})
@@ -243,6 +252,7 @@ func (a *adaptive) take(s *stream, from, to int) Batch {
 		delete(a.queued, r.ID)
 	}
 	s.queue = slices.Delete(s.queue, from, to)
+	s.hopeless = 0
 	a.flights[b.ID] = struct{}{}
 	return b
 }

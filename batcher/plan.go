@@ -3,6 +3,8 @@ package batcher
 const (
 	// maxItems bounds what one plan looks at; where more is queued or expected, neighbours are taken together.
 	maxItems = 88
+	// maxQueued bounds how many of them are of the queue.
+	maxQueued = 44
 	// maxWork bounds the steps of one plan. Where it is used up, what is further ahead counts as dropped.
 	maxWork = 8192
 	// maxStates bounds the states that are kept after an item.
@@ -19,6 +21,8 @@ type item struct {
 	at, due int64
 	rows    int32
 	value   float32
+	// end is how much of the queue is dealt with after it, for an item of the queue.
+	end int
 }
 
 // state is a way to deal with all items up to some point: the device is free at free, and value was gained. first is
@@ -39,6 +43,14 @@ type planner struct {
 	fronts [maxItems + 1][maxStates]state
 	sizes  [maxItems + 1]int
 	work   int
+}
+
+// end is how much of the queue the items before to stand for.
+func (p *planner) end(to int) int {
+	if to == 0 {
+		return 0
+	}
+	return p.items[to-1].end
 }
 
 // prospect is what a plan needs beside its items.

@@ -8,7 +8,7 @@ func TestAdaptiveComesNearTheOptimum(t *testing.T) {
 	least := map[string]float64{"sawtooth": 0.75}
 	for _, curve := range append(Published(), Others()...) {
 		for _, process := range Processes()[:2] {
-			for _, load := range []float64{0.6, 1, 1.4} {
+			for _, load := range []float64{0.6, 1, 1.5} {
 				rate := load * curve.Capacity()
 				policy, err := NewPolicy("adaptive", curve)
 				if err != nil {
