@@ -66,9 +66,24 @@ func (d *Daemon) run() error {
 	return connected.Close()
 }
 
-// connect returns once the daemon answers: the client's dial waits for the socket.
+// connect returns once the daemon answers. The client alone does not wait for the socket.
 func (d *Daemon) connect() (*client.Client, error) {
-	return client.New(d.Address, client.WithTimeout(patience))
+	connected, err := client.New(d.Address, client.WithTimeout(patience))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		serving, err := connected.IsServing(ctx)
+		if serving {
+			return connected, nil
+		}
+		if ctx.Err() != nil {
+			return nil, errors.Join(err, connected.Close())
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // Restart ends the daemon and starts it again; its containers run on meanwhile.
