@@ -143,7 +143,7 @@ func TestOpenRefusesAnotherLayout(t *testing.T) {
 // A server that is full says so, and nothing is half written.
 func TestFullServer(t *testing.T) {
 	server := newServer(t)
-	engine := open(t, server.url("retry_for=100ms"))
+	engine := open(t, server.url("retry_for=2s"))
 	revision, err := engine.Put(t.Context(), kind, "a", []byte(`1`), 0)
 	if err != nil {
 		t.Fatal(err)
