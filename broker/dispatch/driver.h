@@ -10,6 +10,7 @@
 #define CL_USE_DEPRECATED_OPENCL_2_0_APIS
 #include <CL/cl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -87,67 +88,89 @@ static inline cl_int driver_watch(cl_mem memobj, uint32_t *flag)
 	return clSetMemObjectDestructorCallback(memobj, driver_let_go, flag);
 }
 
-// What a notice needs; freed when the driver can know it no more.
+// Where a session's notices go, as long as it is there: a driver may call back late, or never (PoCL 3.1 has no word
+// for an event that fails, nor for a state that an event passes by).
+struct driver_notices {
+	pthread_mutex_t lock;
+	int holders;	// the session, and the callbacks that the driver knows
+	uint32_t *bell; // NULL when the session is over
+};
+
 struct driver_notice {
+	struct driver_notices *of;
 	uint32_t *words;
-	uint32_t *bell;
-	uint32_t *outstanding;
 	int registered, given;
 };
 
-static inline void driver_notice_drop(struct driver_notice *notice)
+static inline struct driver_notices *driver_notices_new(uint32_t *bell)
 {
-	if (__atomic_sub_fetch(&notice->registered, 1, __ATOMIC_ACQ_REL) == 0)
-		free(notice);
+	struct driver_notices *notices = calloc(1, sizeof(*notices));
+	pthread_mutex_init(&notices->lock, NULL);
+	notices->holders = 1;
+	notices->bell = bell;
+	return notices;
 }
 
-static inline void driver_notice_give(struct driver_notice *notice, cl_int status)
+// Drops one holder of the notices, whose lock is held.
+static inline void driver_notices_drop(struct driver_notices *notices)
 {
-	if (__atomic_exchange_n(&notice->given, 1, __ATOMIC_ACQ_REL))
-		return;
-	__atomic_store_n(&notice->words[1], (uint32_t)status, __ATOMIC_RELAXED);
-	__atomic_store_n(&notice->words[0], 1, __ATOMIC_RELEASE);
-	__atomic_add_fetch(notice->bell, 1, __ATOMIC_RELEASE);
-	driver_wake(notice->bell, 1);
+	int holders = --notices->holders;
+	pthread_mutex_unlock(&notices->lock);
+	if (holders == 0)
+		free(notices);
 }
 
-// Called by the driver when an event has reached a state before its end. A driver may pass a state by without a word
-// (PoCL 3.1 does); the notice's few bytes then stay.
-static void CL_CALLBACK driver_notify_state(cl_event event, cl_int status, void *data)
+static inline void driver_notices_close(struct driver_notices *notices)
 {
-	(void)event;
-	driver_notice_give(data, status);
-	driver_notice_drop(data);
+	pthread_mutex_lock(&notices->lock);
+	notices->bell = NULL;
+	driver_notices_drop(notices);
 }
 
-// Called by the driver at an event's end: the last that the session's memory is needed for.
-static void CL_CALLBACK driver_notify_end(cl_event event, cl_int status, void *data)
+// Called by the driver when an event has reached a state, or its end.
+static void CL_CALLBACK driver_notify(cl_event event, cl_int status, void *data)
 {
 	struct driver_notice *notice = data;
+	struct driver_notices *of = notice->of;
 	(void)event;
-	driver_notice_give(notice, status);
-	__atomic_sub_fetch(notice->outstanding, 1, __ATOMIC_RELEASE);
-	driver_notice_drop(notice);
+	pthread_mutex_lock(&of->lock);
+	if (of->bell && !notice->given) {
+		__atomic_store_n(&notice->words[1], (uint32_t)status, __ATOMIC_RELAXED);
+		__atomic_store_n(&notice->words[0], 1, __ATOMIC_RELEASE);
+		__atomic_add_fetch(of->bell, 1, __ATOMIC_RELEASE);
+		driver_wake(of->bell, 1);
+	}
+	notice->given = 1;
+	if (--notice->registered == 0)
+		free(notice);
+	driver_notices_drop(of);
 }
 
-static inline cl_int driver_ask_notice(cl_event event, cl_int state, uint32_t *words, uint32_t *bell,
-				       uint32_t *outstanding)
+// Asks for an event's end too, where the state comes before it.
+static inline cl_int driver_ask_notice(cl_event event, cl_int state, uint32_t *words, struct driver_notices *of)
 {
+	const int wanted = state == CL_COMPLETE ? 1 : 2;
 	struct driver_notice *notice = malloc(sizeof(*notice));
 	if (!notice)
 		return CL_OUT_OF_HOST_MEMORY;
-	*notice = (struct driver_notice){words, bell, outstanding, 2, 0};
-	__atomic_add_fetch(outstanding, 1, __ATOMIC_ACQ_REL);
-	cl_int status = CL_SUCCESS;
-	if (state == CL_COMPLETE ||
-	    (status = clSetEventCallback(event, state, driver_notify_state, notice)) != CL_SUCCESS)
-		driver_notice_drop(notice);
-	if (status == CL_SUCCESS)
-		status = clSetEventCallback(event, CL_COMPLETE, driver_notify_end, notice);
-	if (status != CL_SUCCESS) {
-		__atomic_sub_fetch(outstanding, 1, __ATOMIC_RELEASE);
-		driver_notice_drop(notice);
-	}
+	*notice = (struct driver_notice){of, words, wanted, 0};
+	pthread_mutex_lock(&of->lock);
+	of->holders += wanted;
+	pthread_mutex_unlock(&of->lock);
+	int asked = 0;
+	cl_int status = clSetEventCallback(event, state, driver_notify, notice);
+	asked += status == CL_SUCCESS;
+	if (status == CL_SUCCESS && wanted == 2)
+		asked += clSetEventCallback(event, CL_COMPLETE, driver_notify, notice) == CL_SUCCESS;
+	if (asked == wanted)
+		return status;
+	// The callbacks that are missing have no end of their own.
+	pthread_mutex_lock(&of->lock);
+	of->holders -= wanted - asked;
+	notice->registered -= wanted - asked;
+	if (notice->registered == 0)
+		free(notice);
+	pthread_mutex_unlock(&of->lock);
 	return status;
 }
 

@@ -23,7 +23,7 @@ func (t *thread) notify(a argsNotify) C.cl_int {
 	}
 	words := word32(s.shared.bytes, wire.NoticeOffset+8*int(a.notice))
 	bell := word32(s.shared.bytes, wire.WordNotice)
-	status := C.driver_ask_notice(driverEvent(a.event.driver), a.state, (*C.uint32_t)(unsafe.Pointer(words)), (*C.uint32_t)(unsafe.Pointer(bell)), s.notices)
+	status := C.driver_ask_notice(driverEvent(a.event.driver), a.state, (*C.uint32_t)(unsafe.Pointer(words)), s.notices)
 	if status != C.CL_SUCCESS {
 		atomic.StoreUint32(word32(s.shared.bytes, wire.NoticeOffset+8*int(a.notice)+4), uint32(status))
 		atomic.StoreUint32(words, 1)
@@ -31,12 +31,6 @@ func (t *thread) notify(a argsNotify) C.cl_int {
 		C.driver_wake((*C.uint32_t)(unsafe.Pointer(bell)), 1)
 	}
 	return status
-}
-
-// noticesOutstanding counts what the driver's threads have yet to write to the
-// segment.
-func (s *Session) noticesOutstanding() uint32 {
-	return atomic.LoadUint32((*uint32)(unsafe.Pointer(s.notices)))
 }
 
 func (t *thread) clFinish(a argsClFinish) C.cl_int {

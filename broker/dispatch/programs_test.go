@@ -12,7 +12,7 @@ import (
 // programs are the OpenCL programs of testdata. Each logs what it observes; the
 // bare driver and the shim must let it observe the same.
 var programs = []string{
-	"objects", "errors", "transfers", "maps", "kernels", "programs", "events", "threads", "fork",
+	"objects", "errors", "transfers", "rectangles", "maps", "images", "kernels", "programs", "events", "callbacks", "threads", "fork",
 }
 
 // programTimeout bounds a program's run: a hang is a failure, not a test that

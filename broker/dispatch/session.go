@@ -58,7 +58,7 @@ type Session struct {
 	// commands may wait for one that the program has no name for any more.
 	unset map[C.cl_event]struct{}
 
-	notices *C.uint32_t // outside the Go heap: the driver's threads count it down
+	notices *C.struct_driver_notices
 
 	mapped []mapping
 
@@ -117,7 +117,7 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 		reserved: make(map[uint64]extent),
 		unset:    make(map[C.cl_event]struct{}),
 		credit:   l.creditFirst(),
-		notices:  (*C.uint32_t)(C.calloc(1, 4)),
+		notices:  C.driver_notices_new((*C.uint32_t)(unsafe.Pointer(word32(shared.bytes, wire.WordNotice)))),
 	}
 	chunk := new([chunkObjects]object)
 	s.objects.chunks[0] = chunk
@@ -126,7 +126,7 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit})
 	if _, _, err := conn.WriteMsgUnix(welcome, unix.UnixRights(shared.fd, arenaShared.fd), nil); err != nil {
 		l.give(s.credit)
-		C.free(unsafe.Pointer(s.notices))
+		C.driver_notices_close(s.notices)
 		s.unmap()
 		return nil, fmt.Errorf("welcoming the shim: %w", err)
 	}
@@ -197,15 +197,15 @@ func (s *Session) close() {
 		s.objects.each(k, func(o *object) { s.drop(o) })
 	}
 	s.lease.give(s.credit)
+	C.driver_notices_close(s.notices)
 	deadline := time.Now().Add(letGoTimeout)
-	for s.reclaim(); len(s.retired) > 0 || s.noticesOutstanding() > 0; s.reclaim() {
+	for s.reclaim(); len(s.retired) > 0; s.reclaim() {
 		if time.Now().After(deadline) {
-			s.log.Error("the driver still holds what a finished session shared", "buffers", len(s.retired), "notices", s.noticesOutstanding())
+			s.log.Error("the driver still holds what a finished session shared", "buffers", len(s.retired))
 			return
 		}
 		time.Sleep(time.Millisecond)
 	}
-	C.free(unsafe.Pointer(s.notices))
 	s.unmap()
 }
 

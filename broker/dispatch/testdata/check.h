@@ -61,6 +61,15 @@
 		made_;                                                                                                 \
 	})
 
+/* The same, where the bare driver may answer another way. */
+#define MAKE_DIFFERS(call)                                                                                             \
+	({                                                                                                             \
+		cl_int status = 1;                                                                                     \
+		__typeof__(call) made_ = (call);                                                                       \
+		say("~ %s = %s, %s", #call, status_name(status), made_ ? "something" : "NULL");                        \
+		made_;                                                                                                 \
+	})
+
 /* Ends the program where a call that must work does not. */
 #define MUST(call)                                                                                                     \
 	do {                                                                                                           \
@@ -105,37 +114,78 @@ static inline void say(const char *format, ...)
 		abort();
 }
 
-#define STATUSES(X)                                                                                                     \
-	X(SUCCESS)                                                                                                      \
-	X(DEVICE_NOT_FOUND)                                                                                             \
-	X(DEVICE_NOT_AVAILABLE) X(COMPILER_NOT_AVAILABLE) X(MEM_OBJECT_ALLOCATION_FAILURE) X(OUT_OF_RESOURCES) X(       \
-		OUT_OF_HOST_MEMORY) X(PROFILING_INFO_NOT_AVAILABLE) X(MEM_COPY_OVERLAP) X(IMAGE_FORMAT_MISMATCH)        \
-		X(IMAGE_FORMAT_NOT_SUPPORTED) X(BUILD_PROGRAM_FAILURE) X(MAP_FAILURE) X(                                \
-			MISALIGNED_SUB_BUFFER_OFFSET) X(EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST)                      \
-			X(COMPILE_PROGRAM_FAILURE) X(LINKER_NOT_AVAILABLE) X(LINK_PROGRAM_FAILURE) X(                   \
-				KERNEL_ARG_INFO_NOT_AVAILABLE) X(INVALID_VALUE) X(INVALID_DEVICE_TYPE)                  \
-				X(INVALID_PLATFORM) X(INVALID_DEVICE) X(INVALID_CONTEXT) X(INVALID_QUEUE_PROPERTIES) X( \
-					INVALID_COMMAND_QUEUE) X(INVALID_HOST_PTR) X(INVALID_MEM_OBJECT)                \
-					X(INVALID_IMAGE_SIZE) X(INVALID_SAMPLER) X(INVALID_BINARY) X(                   \
-						INVALID_BUILD_OPTIONS) X(INVALID_PROGRAM) X(INVALID_PROGRAM_EXECUTABLE) \
-						X(INVALID_KERNEL_NAME) X(INVALID_KERNEL_DEFINITION) X(                  \
-							INVALID_KERNEL) X(INVALID_ARG_INDEX) X(INVALID_ARG_VALUE)       \
-							X(INVALID_ARG_SIZE) X(INVALID_KERNEL_ARGS) X(                   \
-								INVALID_WORK_DIMENSION) X(INVALID_WORK_GROUP_SIZE)      \
-								X(INVALID_WORK_ITEM_SIZE) X(INVALID_GLOBAL_OFFSET) X(   \
-									INVALID_EVENT_WAIT_LIST) X(INVALID_EVENT)       \
-									X(INVALID_OPERATION) X(INVALID_BUFFER_SIZE)     \
-										X(INVALID_GLOBAL_WORK_SIZE)             \
-											X(INVALID_PROPERTY)
+#define STATUS(name)                                                                                                   \
+	{                                                                                                              \
+		name, #name                                                                                            \
+	}
+
+static const struct {
+	cl_int status;
+	const char *name;
+} statuses[] = {
+	STATUS(CL_SUCCESS),
+	STATUS(CL_DEVICE_NOT_FOUND),
+	STATUS(CL_DEVICE_NOT_AVAILABLE),
+	STATUS(CL_COMPILER_NOT_AVAILABLE),
+	STATUS(CL_MEM_OBJECT_ALLOCATION_FAILURE),
+	STATUS(CL_OUT_OF_RESOURCES),
+	STATUS(CL_OUT_OF_HOST_MEMORY),
+	STATUS(CL_PROFILING_INFO_NOT_AVAILABLE),
+	STATUS(CL_MEM_COPY_OVERLAP),
+	STATUS(CL_IMAGE_FORMAT_MISMATCH),
+	STATUS(CL_IMAGE_FORMAT_NOT_SUPPORTED),
+	STATUS(CL_BUILD_PROGRAM_FAILURE),
+	STATUS(CL_MAP_FAILURE),
+	STATUS(CL_MISALIGNED_SUB_BUFFER_OFFSET),
+	STATUS(CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST),
+	STATUS(CL_COMPILE_PROGRAM_FAILURE),
+	STATUS(CL_LINKER_NOT_AVAILABLE),
+	STATUS(CL_LINK_PROGRAM_FAILURE),
+	STATUS(CL_KERNEL_ARG_INFO_NOT_AVAILABLE),
+	STATUS(CL_INVALID_VALUE),
+	STATUS(CL_INVALID_DEVICE_TYPE),
+	STATUS(CL_INVALID_PLATFORM),
+	STATUS(CL_INVALID_DEVICE),
+	STATUS(CL_INVALID_CONTEXT),
+	STATUS(CL_INVALID_QUEUE_PROPERTIES),
+	STATUS(CL_INVALID_COMMAND_QUEUE),
+	STATUS(CL_INVALID_HOST_PTR),
+	STATUS(CL_INVALID_MEM_OBJECT),
+	STATUS(CL_INVALID_IMAGE_SIZE),
+	STATUS(CL_INVALID_SAMPLER),
+	STATUS(CL_INVALID_BINARY),
+	STATUS(CL_INVALID_BUILD_OPTIONS),
+	STATUS(CL_INVALID_PROGRAM),
+	STATUS(CL_INVALID_PROGRAM_EXECUTABLE),
+	STATUS(CL_INVALID_KERNEL_NAME),
+	STATUS(CL_INVALID_KERNEL_DEFINITION),
+	STATUS(CL_INVALID_KERNEL),
+	STATUS(CL_INVALID_ARG_INDEX),
+	STATUS(CL_INVALID_ARG_VALUE),
+	STATUS(CL_INVALID_ARG_SIZE),
+	STATUS(CL_INVALID_KERNEL_ARGS),
+	STATUS(CL_INVALID_WORK_DIMENSION),
+	STATUS(CL_INVALID_WORK_GROUP_SIZE),
+	STATUS(CL_INVALID_WORK_ITEM_SIZE),
+	STATUS(CL_INVALID_GLOBAL_OFFSET),
+	STATUS(CL_INVALID_EVENT_WAIT_LIST),
+	STATUS(CL_INVALID_EVENT),
+	STATUS(CL_INVALID_OPERATION),
+	STATUS(CL_INVALID_BUFFER_SIZE),
+	STATUS(CL_INVALID_GLOBAL_WORK_SIZE),
+	STATUS(CL_INVALID_PROPERTY),
+	STATUS(CL_INVALID_IMAGE_DESCRIPTOR),
+	STATUS(CL_INVALID_IMAGE_FORMAT_DESCRIPTOR),
+	STATUS(CL_INVALID_COMPILER_OPTIONS),
+	STATUS(CL_INVALID_LINKER_OPTIONS),
+};
 
 static inline const char *status_name(cl_int status)
 {
 	static _Thread_local char other[32];
-#define NAME(name)                                                                                                     \
-	if (status == CL_##name)                                                                                       \
-		return "CL_" #name;
-	STATUSES(NAME)
-#undef NAME
+	for (size_t i = 0; i < COUNT(statuses); i++)
+		if (statuses[i].status == status)
+			return statuses[i].name;
 	snprintf(other, sizeof(other), "status %d", status);
 	return other;
 }

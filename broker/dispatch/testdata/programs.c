@@ -201,6 +201,61 @@ static void kernels(void)
 	MUST(clReleaseProgram(program));
 }
 
+/* Sources compiled with headers, and linked. */
+static void links(void)
+{
+	say("# compile and link");
+	const char *text = "#include \"sub/one.h\"\nint two(int a);\nkernel void k(global int *o) { o[0] = two(ONE); }";
+	const char *other = "int two(int a) { return 2 * a + EXTRA; }", *header = "#define ONE 11\n";
+	cl_program main_program = MUST_MAKE(clCreateProgramWithSource(context, 1, &text, NULL, &status));
+	cl_program library = MUST_MAKE(clCreateProgramWithSource(context, 1, &other, NULL, &status));
+	cl_program include = MUST_MAKE(clCreateProgramWithSource(context, 1, &header, NULL, &status));
+	const char *names[] = {"sub/one.h"};
+	CALL(clCompileProgram(main_program, 1, &device, "", 0, NULL, NULL, NULL, NULL));
+	CALL(clCompileProgram(main_program, 1, &device, "", 1, &include, names, NULL, NULL));
+	CALL(clCompileProgram(library, 1, &device, "-DEXTRA=5", 0, NULL, NULL, NULL, NULL));
+	cl_program both[] = {main_program, library};
+	cl_program linked = MAKE(clLinkProgram(context, 1, &device, "", 2, both, NULL, NULL, &status));
+	if (linked) {
+		cl_program_binary_type type = 99;
+		MUST(clGetProgramBuildInfo(linked, device, CL_PROGRAM_BINARY_TYPE, sizeof(type), &type, NULL));
+		say("type %u, ran: %d", type, run(linked, "k"));
+		MUST(clReleaseProgram(linked));
+	}
+	SHIM_ONLY(clCompileProgram(main_program, 1, &device, "", 1, NULL, names, NULL, NULL), CL_INVALID_VALUE);
+	CALL(clCompileProgram(NULL, 1, &device, "", 0, NULL, NULL, NULL, NULL));
+	MAKE(clLinkProgram(context, 1, &device, "", 0, NULL, NULL, NULL, &status));
+	MAKE(clLinkProgram(NULL, 1, &device, "", 2, both, NULL, NULL, &status));
+	MUST(clReleaseProgram(main_program));
+	MUST(clReleaseProgram(library));
+	MUST(clReleaseProgram(include));
+}
+
+static void clones(void)
+{
+	say("# clones");
+	cl_program program = program_of("kernel void k(global int *o, int v) { o[0] = v; }", "");
+	cl_kernel kernel = kernel_of(program, "k");
+	cl_mem out = buffer_of(64);
+	int value = 41, back = 0;
+	size_t one = 1;
+	MUST(clSetKernelArg(kernel, 0, sizeof(out), &out));
+	MUST(clSetKernelArg(kernel, 1, sizeof(value), &value));
+	cl_kernel clone = MAKE(clCloneKernel(kernel, &status));
+	value = 42;
+	MUST(clSetKernelArg(kernel, 1, sizeof(value), &value));
+	if (clone) {
+		MUST(clEnqueueNDRangeKernel(queue, clone, 1, NULL, &one, &one, 0, NULL, NULL));
+		MUST(clEnqueueReadBuffer(queue, out, CL_TRUE, 0, sizeof(back), &back, 0, NULL, NULL));
+		say("the clone has its own arguments: %d", back);
+		MUST(clReleaseKernel(clone));
+	}
+	MAKE(clCloneKernel(NULL, &status));
+	MUST(clReleaseKernel(kernel));
+	MUST(clReleaseMemObject(out));
+	MUST(clReleaseProgram(program));
+}
+
 int main(void)
 {
 	begin();
@@ -210,6 +265,8 @@ int main(void)
 	large();
 	binaries();
 	kernels();
+	links();
+	clones();
 	end();
 	return 0;
 }
