@@ -46,13 +46,11 @@ type decoder struct {
 	made         []*object // what the frame names anew
 	ticketTaken  uint32
 	waitedFor    C.cl_event // of a wait list with an event that has failed
-	queue        C.cl_command_queue
-	lent         []C.cl_event // waited for though the program does not ask for it
 }
 
 func (d *decoder) begin(frame []byte) {
 	d.rest, d.handlesTaken, d.sizesTaken, d.violation, d.refused = frame, 0, 0, nil, C.CL_SUCCESS
-	d.made, d.ticketTaken, d.queue, d.lent = d.made[:0], 0, nil, d.lent[:0]
+	d.made, d.ticketTaken = d.made[:0], 0
 }
 
 func (d *decoder) violate(format string, a ...any) {
@@ -93,8 +91,6 @@ func (d *decoder) handle(k kind) *object {
 	}
 	if o.failed != C.CL_SUCCESS {
 		d.refused = refusals[k]
-	} else if k == kindQueue {
-		d.queue = driverQueue(o.driver)
 	}
 	return o
 }
@@ -132,31 +128,7 @@ func (d *decoder) waitList() list {
 		d.refused = C.CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST
 		d.waitedFor = *listEvent(l)
 	}
-	if d.violation == nil && d.refused == C.CL_SUCCESS {
-		return d.waitBehind(l)
-	}
 	return l
-}
-
-// waitBehind adds to a wait list what the command's queue does not order.
-func (d *decoder) waitBehind(l list) list {
-	d.lent = d.session.transfersBehind(d.queue, d.lent)
-	if len(d.lent) == 0 {
-		return l
-	}
-	room := d.scratch.handles[d.handlesTaken:]
-	if l.count > 0 {
-		room = d.scratch.handles[d.handlesTaken-int(l.count):]
-	}
-	if int(l.count)+len(d.lent) > len(room) {
-		d.refused = C.CL_OUT_OF_RESOURCES
-		return l
-	}
-	for i, e := range d.lent {
-		room[int(l.count)+i] = unsafe.Pointer(e)
-	}
-	d.handlesTaken += len(d.lent)
-	return list{count: l.count + C.cl_uint(len(d.lent)), first: unsafe.Pointer(&room[0])}
 }
 
 func (d *decoder) ticket() uint32 {

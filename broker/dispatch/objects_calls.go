@@ -32,7 +32,6 @@ func (t *thread) clCreateContext(a argsClCreateContext) C.cl_int {
 func (t *thread) clCreateCommandQueueWithProperties(a argsClCreateCommandQueueWithProperties) C.cl_int {
 	var status C.cl_int
 	queue := C.clCreateCommandQueue(driverContext(a.context.driver), t.session.lease.device, a.properties, &status)
-	t.session.queues++
 	return t.keep(a.created, unsafe.Pointer(queue), status)
 }
 

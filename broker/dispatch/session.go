@@ -51,7 +51,6 @@ type Session struct {
 	places     *arena
 	reserved   map[uint64]extent
 	reservedIn uint64
-	queues     uint64 // made so far
 	credit     uint64
 	retired    []*buffer
 	// unset are the user events without a status. The Session keeps them, as
@@ -64,7 +63,6 @@ type Session struct {
 
 	pendingMutex sync.Mutex
 	pending      []pendingTransfer
-	behind       atomic.Int32 // of them, those with a queue
 }
 
 // Serve greets the shim at conn and carries out its calls until it is gone, ctx

@@ -119,9 +119,6 @@ func (t *thread) step() bool {
 	}
 	t.reply = t.reply[:0]
 	status := t.dispatch(number)
-	for _, e := range t.lent {
-		C.clReleaseEvent(e)
-	}
 	if t.violation != nil {
 		s.fail(fmt.Errorf("%s: %w", callName(number), t.violation))
 		return true

@@ -6,7 +6,6 @@ import "C"
 import (
 	"encoding/binary"
 	"math/bits"
-	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -20,12 +19,10 @@ const firstHandle = wire.FirstHandle
 // of it.
 const commandMade = 1
 
-// pendingTransfer is a transfer that nobody waits for. One that the program was
-// told is over, though it is not, has a queue: what other queues do comes after.
+// pendingTransfer is a transfer that nobody waits for.
 type pendingTransfer struct {
 	event  C.cl_event
 	ticket uint32
-	queue  C.cl_command_queue
 }
 
 // eventOut is where the driver puts the event of a command, or nil.
@@ -164,11 +161,7 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket ui
 		if waits {
 			C.clRetainEvent(own)
 		}
-		var behind C.cl_command_queue
-		if blocking != C.CL_FALSE && !waits {
-			behind = driverQueue(queue.driver)
-		}
-		t.session.follow(pendingTransfer{own, ticket, behind})
+		t.session.follow(pendingTransfer{own, ticket})
 	case !waits:
 		C.clReleaseEvent(own)
 	}
@@ -207,9 +200,6 @@ func (s *Session) follow(p pendingTransfer) {
 	s.pendingMutex.Lock()
 	defer s.pendingMutex.Unlock()
 	s.pending = append(s.pending, p)
-	if p.queue != nil {
-		s.behind.Add(1)
-	}
 	if len(s.pending) > 1 && over(s.pending[0].event) != 0 {
 		s.settleLocked()
 	}
@@ -226,29 +216,6 @@ func over(event C.cl_event) uint32 {
 		return wire.TicketDone
 	}
 	return 0
-}
-
-// transfersBehind lends the last unfinished transfer of each other queue that the
-// program was told is over, for a command of queue to wait for. The caller
-// releases them.
-func (s *Session) transfersBehind(queue C.cl_command_queue, lent []C.cl_event) []C.cl_event {
-	if s.queues < 2 || s.behind.Load() == 0 {
-		return lent
-	}
-	s.pendingMutex.Lock()
-	defer s.pendingMutex.Unlock()
-	seen := []C.cl_command_queue{nil, queue}
-	for _, p := range slices.Backward(s.pending) {
-		if slices.Contains(seen, p.queue) {
-			continue
-		}
-		seen = append(seen, p.queue)
-		if over(p.event) == 0 && contextOf(p.queue) == contextOf(queue) {
-			C.clRetainEvent(p.event)
-			lent = append(lent, p.event)
-		}
-	}
-	return lent
 }
 
 // settle marks the tickets of the transfers that are over. Every answer settles
@@ -268,9 +235,6 @@ func (s *Session) settleLocked() {
 			continue
 		}
 		s.finish(p.ticket, state)
-		if p.queue != nil {
-			s.behind.Add(-1)
-		}
 		C.clReleaseEvent(p.event)
 	}
 	s.pending = kept

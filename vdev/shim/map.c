@@ -43,7 +43,6 @@ static cl_int map(struct sl_transfer *t, cl_map_flags flags, void **pointer)
 	/* Bytes that the program wants at an address of its own must be there when it looks, so that map always waits.
 	 */
 	bool blocking = t->blocking || host;
-	atomic_fetch_add(&t->queue->as.queue.visible, 1);
 	struct sl_slot *slot = blocking ? sl_slot_take(session) : NULL;
 	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size,
 					    t->wait_count, t->wait_list, t->event);

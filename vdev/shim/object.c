@@ -52,8 +52,6 @@ sl_object *sl_event_new(sl_object *of, cl_command_type command)
 	sl_object *event = sl_object_new(of->session, SL_EVENT, queued ? of->context : of, queued ? of : NULL);
 	if (event)
 		event->as.event.command = command;
-	if (queued)
-		atomic_fetch_add(&of->as.queue.visible, 1);
 	return event;
 }
 

@@ -107,8 +107,6 @@ struct sl_object {
 		struct {
 			cl_command_queue_properties flags;
 			struct sl_properties properties;
-			/* Commands whose end the program can see, and how many of them it has waited for. */
-			_Atomic uint64_t visible, visible_over;
 		} queue;
 		struct {
 			cl_mem_flags flags;

@@ -167,18 +167,6 @@ static cl_int transfer_of_nothing(struct sl_transfer *t)
 	return status;
 }
 
-/*
- * Whether a blocking write may be told to be over when its bytes are taken: nothing that the program can look at, bar
- * other queues, whose commands the worker puts behind it, must be over too.
- */
-static bool transfer_unseen(const struct sl_transfer *t, uint64_t visible)
-{
-	const sl_object *queue = t->queue;
-	return !t->read && !t->event && !t->wait_count && t->size <= SMALL_MAX &&
-	       !(queue->as.queue.flags & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE) &&
-	       visible == atomic_load(&queue->as.queue.visible_over);
-}
-
 void sl_transfer_abandon(const struct sl_transfer *t)
 {
 	if (t->event && t->made)
@@ -193,13 +181,9 @@ cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 	if (event && !(t->event = sl_event_new(t->queue, t->command)))
 		return CL_OUT_OF_HOST_MEMORY;
 	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
-	uint64_t visible = atomic_load(&t->queue->as.queue.visible);
-	bool waits = t->blocking && !transfer_unseen(t, visible);
-	if (!waits && t->read)
-		atomic_fetch_add(&t->queue->as.queue.visible, 1);
 	if (!t->size)
 		status = transfer_of_nothing(t);
-	else if (!waits)
+	else if (!t->blocking)
 		status = transfer_later(t, pointer);
 	else if (t->size <= SMALL_MAX || timed || t->region)
 		status = transfer_waited(t, pointer);
@@ -209,8 +193,6 @@ cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 	if (status == CL_OUT_OF_RESOURCES && !t->made && !t->region && t->size > SMALL_MAX &&
 	    sl_session_alive(t->queue->session))
 		status = transfer_in_place(t, pointer);
-	if (waits && status == CL_SUCCESS)
-		atomic_store(&t->queue->as.queue.visible_over, visible);
 	if (!t->event)
 		return status;
 	if (status == CL_SUCCESS)
