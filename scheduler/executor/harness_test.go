@@ -242,15 +242,15 @@ func (h *harness) only(id string) executor.Instance {
 func (h *harness) gone() {
 	h.t.Helper()
 	poll(h.t, "no instance is listed", func() bool { return len(h.Instances()) == 0 })
-	if left, err := h.sandbox.List(context.Background()); err != nil || len(left) != 0 {
-		h.t.Errorf("sandboxes are left: %v, %v", left, err)
-	}
-	if leases := h.broker.leases(); len(leases) != 0 {
-		h.t.Errorf("leases are left: %+v", leases)
-	}
-	if entries, err := os.ReadDir(filepath.Join(h.folder, "f")); err != nil || len(entries) != 0 {
-		h.t.Errorf("folders are left: %v, %v", entries, err)
-	}
+	poll(h.t, "no sandbox is left", func() bool {
+		left, err := h.sandbox.List(context.Background())
+		return err == nil && len(left) == 0
+	})
+	poll(h.t, "no lease is left", func() bool { return len(h.broker.leases()) == 0 })
+	poll(h.t, "no folder is left", func() bool {
+		entries, err := os.ReadDir(filepath.Join(h.folder, "f"))
+		return err == nil && len(entries) == 0
+	})
 }
 
 // poll waits for what shows nowhere but in a listing.
