@@ -120,6 +120,14 @@ static inline void driver_notices_drop(struct driver_notices *notices)
 		free(notices);
 }
 
+// From now on nobody is told.
+static inline void driver_notices_end(struct driver_notices *notices)
+{
+	pthread_mutex_lock(&notices->lock);
+	notices->bell = NULL;
+	pthread_mutex_unlock(&notices->lock);
+}
+
 static inline void driver_notices_close(struct driver_notices *notices)
 {
 	pthread_mutex_lock(&notices->lock);

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"bufio"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,37 @@ func TestExitWithoutRelease(t *testing.T) {
 		runLogged(t, server.environment(), program)
 		server.ends(t)
 	}
+}
+
+// TestLostWorker ends the session of a program that is in the middle of calls.
+func TestLostWorker(t *testing.T) {
+	server := serve(t, 1<<28, shimOf(t, "sanitized", sanitized...))
+	program := compile(t, "lost-sanitized", append(programSources("lost"), sanitized...)...)
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Env = append(append(cmd.Environ(), server.environment()...), sanitizerOptions...)
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(programTimeout, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	var logged strings.Builder
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		logged.WriteString(lines.Text() + "\n")
+		if lines.Text() == "ready" {
+			server.cancel()
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s%s", err, logged.String(), tail(complaints.String()))
+	}
+	server.ends(t)
 }
 
 func programSources(name string) []string {

@@ -72,6 +72,7 @@ type server struct {
 	lease   *dispatch.Lease
 	socket  string
 	vendors string
+	cancel  context.CancelFunc // ends every session
 
 	sessions sync.WaitGroup
 	mutex    sync.Mutex
@@ -100,6 +101,7 @@ func serve(t *testing.T, memory uint64, shim string) *server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
 	done := make(chan struct{})
 	t.Cleanup(func() {
 		cancel()

@@ -146,6 +146,7 @@ func (s *Session) fail(err error) {
 // a user event that nobody will set any more.
 func (s *Session) stop() {
 	s.closed.Store(true)
+	C.driver_notices_end(s.notices)
 	done := make(chan struct{})
 	go func() {
 		s.threads.Wait()

@@ -96,6 +96,8 @@ func (t *thread) drain() uint32 {
 			return stayAwake
 		}
 	}
+	// Who ends the session leads last.
+	s.leading.Store(0)
 	return stayAwake
 }
 
@@ -115,7 +117,7 @@ func (t *thread) step() bool {
 	s := t.session
 	number, ok := t.next()
 	if !ok {
-		return !s.closed.Load()
+		return true
 	}
 	t.reply = t.reply[:0]
 	status := t.dispatch(number)
@@ -128,6 +130,10 @@ func (t *thread) step() bool {
 		t.abandon(status)
 	}
 	leads := t.leads()
+	if s.closed.Load() {
+		// What waited may have been let go, not carried out.
+		status = C.CL_OUT_OF_RESOURCES
+	}
 	if t.waiter != 0 {
 		t.answer(status, leads)
 	} else if status != C.CL_SUCCESS {
