@@ -113,9 +113,8 @@ static void layout(const struct sl_image *image, const size_t *region, size_t ro
 	to->slice_pitch = slice_pitch && !layers ? slice_pitch : to->row_pitch * region[1];
 }
 
-void sl_image_layout(const struct sl_image *image, const size_t *origin, const size_t *region, struct sl_layout *to)
+void sl_image_layout(const struct sl_image *image, const size_t *region, struct sl_layout *to)
 {
-	(void)origin;
 	layout(image, region, image->row_pitch, image->slice_pitch, to);
 }
 
@@ -206,7 +205,7 @@ static cl_int image_fill(sl_object *mem, const void *host_ptr)
 	struct sl_layout whole;
 	size_t region[3];
 	extent(&mem->as.mem.image->description, region);
-	sl_image_layout(mem->as.mem.image, NULL, region, &whole);
+	sl_image_layout(mem->as.mem.image, region, &whole);
 	sl_layout_copy(&whole, 0, (uint8_t *)(uintptr_t)host_ptr, bytes, false);
 	return CL_SUCCESS;
 }

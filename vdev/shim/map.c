@@ -127,7 +127,7 @@ static cl_int map_image(struct sl_transfer *t, cl_map_flags flags, void **pointe
 	*row_pitch = answer[1];
 	*slice_pitch = answer[2];
 	if (host) {
-		sl_image_layout(image, t->origin, t->region, &mapping->layout);
+		sl_image_layout(image, t->region, &mapping->layout);
 		mapping->pointer = host + sl_image_host_offset(image, t->origin);
 		*row_pitch = image->row_pitch;
 		*slice_pitch = image->slice_pitch;

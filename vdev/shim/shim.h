@@ -273,8 +273,7 @@ void sl_mem_retire(sl_object *mem);
 /* image.c */
 size_t sl_image_span(const struct sl_image *image);
 bool sl_image_sliced(const struct sl_image *image);
-void sl_image_layout(const struct sl_image *image, const size_t *origin, const size_t *region,
-		     struct sl_layout *layout);
+void sl_image_layout(const struct sl_image *image, const size_t *region, struct sl_layout *layout);
 size_t sl_image_host_offset(const struct sl_image *image, const size_t *origin);
 
 /* staging.c */
