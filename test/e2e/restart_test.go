@@ -117,6 +117,27 @@ type listedInstance struct {
 
 type listedLease struct{ ID, Holder string }
 
+// promised is what of a device is not free. How much there is in all is the driver's to say at each start: where a
+// host's memory grows and shrinks, PoCL's does too.
+type promised struct {
+	ID, Name         string
+	MemoryBytes      int64
+	FreeComputeMilli int
+}
+
+func promisedDevices(t *testing.T, s *system) []promised {
+	t.Helper()
+	var all []promised
+	for _, d := range listJSON[struct {
+		promised
+		FreeMemoryBytes int64
+	}](t, s, "devices") {
+		d.MemoryBytes -= d.FreeMemoryBytes
+		all = append(all, d.promised)
+	}
+	return all
+}
+
 func listJSON[T any](t *testing.T, s *system, what string) []T {
 	t.Helper()
 	var all []T
@@ -137,7 +158,7 @@ func TestDaemonRestartsWithoutLoss(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			invokeSimple(t)
 			program := startSteady(t, s)
-			instances, leases, devices := listJSON[listedInstance](t, s, "instances"), listJSON[listedLease](t, s, "leases"), sluice(t, "devices")
+			instances, leases, devices := listJSON[listedInstance](t, s, "instances"), listJSON[listedLease](t, s, "leases"), promisedDevices(t, s)
 
 			if err := c.end(); err != nil {
 				t.Fatal(err)
@@ -150,8 +171,8 @@ func TestDaemonRestartsWithoutLoss(t *testing.T) {
 			if now := listJSON[listedLease](t, s, "leases"); !slices.Equal(now, leases) {
 				t.Errorf("leases are %v, were %v", now, leases)
 			}
-			if now := sluice(t, "devices"); now != devices {
-				t.Errorf("devices are\n%s, were\n%s", now, devices)
+			if now := promisedDevices(t, s); len(now) == 0 || !slices.Equal(now, devices) {
+				t.Errorf("of devices %v is promised, was %v", now, devices)
 			}
 			invokeSimple(t)
 			if now := listJSON[listedInstance](t, s, "instances"); !slices.Equal(now, instances) {
