@@ -52,8 +52,8 @@ func (c *Client) Close() error { return c.conn.Close() }
 // DeviceStatus is a Device of the pool and what is left of it.
 type DeviceStatus struct {
 	device.Device
-	FreeMemoryBytes  uint64
-	FreeComputeMilli int
+	FreeMemoryBytes  uint64 `json:"free_memory_bytes"`
+	FreeComputeMilli int    `json:"free_compute_milli"`
 }
 
 // Devices lists the pool. When it is empty, reason says why.

@@ -121,8 +121,8 @@ type listedLease struct{ ID, Holder string }
 // host's memory grows and shrinks, PoCL's does too.
 type promised struct {
 	ID, Name         string
-	MemoryBytes      int64
-	FreeComputeMilli int
+	MemoryBytes      int64 `json:"memory_bytes"`
+	FreeComputeMilli int   `json:"free_compute_milli"`
 }
 
 func promisedDevices(t *testing.T, s *system) []promised {
@@ -130,7 +130,7 @@ func promisedDevices(t *testing.T, s *system) []promised {
 	var all []promised
 	for _, d := range listJSON[struct {
 		promised
-		FreeMemoryBytes int64
+		FreeMemoryBytes int64 `json:"free_memory_bytes"`
 	}](t, s, "devices") {
 		d.MemoryBytes -= d.FreeMemoryBytes
 		all = append(all, d.promised)
@@ -171,7 +171,7 @@ func TestDaemonRestartsWithoutLoss(t *testing.T) {
 			if now := listJSON[listedLease](t, s, "leases"); !slices.Equal(now, leases) {
 				t.Errorf("leases are %v, were %v", now, leases)
 			}
-			if now := promisedDevices(t, s); len(now) == 0 || !slices.Equal(now, devices) {
+			if now := promisedDevices(t, s); devices[0].MemoryBytes == 0 || !slices.Equal(now, devices) {
 				t.Errorf("of devices %v is promised, was %v", now, devices)
 			}
 			invokeSimple(t)
