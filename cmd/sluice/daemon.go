@@ -152,7 +152,7 @@ func openRollout(
 	if err != nil {
 		return nil, err
 	}
-	r := newRollout(registry)
+	r := newRollout(registry, log.With("component", "rollout"))
 	r.routes = runner.New(runner.Config{Demand: r, Log: log.With("component", "runner"), Metrics: metrics})
 	r.executor, err = executor.New(executor.Config{
 		Node: node, FunctionFolder: flags.in("functions"), LogFolder: flags.in("logs"), Sandbox: confined, Broker: broker,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -22,43 +23,37 @@ const (
 
 // rollout puts Versions into effect: the route that requests queue on, and the executor that starts Instances. It knows
 // which Version of a Function is current; a replaced one goes when its last request is answered. Requests are resolved from
-// memory.
+// memory. What other daemons of the same store deploy is followed.
 type rollout struct {
 	registry store.Registry
+	log      *slog.Logger
 	routes   *runner.Runner
 	executor *executor.Executor
 
 	deploying sync.Mutex // one deployment or removal at a time; taken before mutex
 
 	mutex    sync.Mutex
-	current  map[string]map[string]scheduler.Key // by tenant and function
-	demand   map[scheduler.Key]int               // requests that wait or run
-	retiring map[scheduler.Key]time.Time         // since when
+	current  map[string]map[string]deployment // by tenant and function
+	demand   map[scheduler.Key]int            // requests that wait or run
+	retiring map[scheduler.Key]time.Time      // since when
 }
 
-func newRollout(registry store.Registry) *rollout {
+// deployment is a Version in effect. A function that was removed and deployed anew counts its Versions from 1 again:
+// when it was made tells them apart.
+type deployment struct {
+	key    scheduler.Key
+	madeAt int64 // nanoseconds since 1970
+}
+
+func deploymentOf(version store.Version) deployment {
+	return deployment{scheduler.KeyOf(version), version.CreatedAt.UnixNano()}
+}
+
+func newRollout(registry store.Registry, log *slog.Logger) *rollout {
 	return &rollout{
-		registry: registry, current: make(map[string]map[string]scheduler.Key),
+		registry: registry, log: log, current: make(map[string]map[string]deployment),
 		demand: make(map[scheduler.Key]int), retiring: make(map[scheduler.Key]time.Time),
 	}
-}
-
-// restore puts everything into effect that the store holds.
-func (r *rollout) restore(ctx context.Context) error {
-	functions, err := store.LoadAll[store.Function](ctx, r.registry, "")
-	if err != nil {
-		return err
-	}
-	for _, f := range functions {
-		version, _, err := store.Load[store.Version](ctx, r.registry, store.VersionRecord(f.Tenant, f.Name, f.Latest))
-		if err != nil {
-			return err
-		}
-		if err := r.apply(version); err != nil {
-			return fmt.Errorf("restoring %s: %w", f.RecordName(), err)
-		}
-	}
-	return nil
 }
 
 func (r *rollout) deploy(ctx context.Context, tenant string, spec store.FunctionSpec) (store.Version, error) {
@@ -71,8 +66,22 @@ func (r *rollout) deploy(ctx context.Context, tenant string, spec store.Function
 	return version, r.apply(version)
 }
 
+// apply puts a Version into effect, if it is not. The caller holds deploying.
 func (r *rollout) apply(version store.Version) error {
 	key := scheduler.KeyOf(version)
+	r.mutex.Lock()
+	before, replaces := r.current[key.Tenant][key.Function]
+	_, retiring := r.retiring[key]
+	r.mutex.Unlock()
+	switch {
+	case replaces && before == deploymentOf(version):
+		return nil
+	case replaces && before.key == key:
+		r.forget(key.Tenant, key.Function)
+		replaces = false
+	case retiring:
+		r.retire(key)
+	}
 	batch := version.Spec.Batch
 	err := r.routes.SetRoute(runner.Key(key), runner.Route{
 		Policy: batch.Policy, MaxSize: batch.MaxSize, MaxWait: batch.MaxWait, StartTimeout: version.Spec.Scale.StartTimeout,
@@ -85,12 +94,12 @@ func (r *rollout) apply(version store.Version) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	if r.current[key.Tenant] == nil {
-		r.current[key.Tenant] = make(map[string]scheduler.Key)
+		r.current[key.Tenant] = make(map[string]deployment)
 	}
-	if replaced, ok := r.current[key.Tenant][key.Function]; ok {
-		r.retiring[replaced] = time.Now()
+	if replaces {
+		r.retiring[before.key] = time.Now()
 	}
-	r.current[key.Tenant][key.Function] = key
+	r.current[key.Tenant][key.Function] = deploymentOf(version)
 	return nil
 }
 
@@ -100,11 +109,7 @@ func (r *rollout) remove(ctx context.Context, tenant, function string) error {
 	if err := store.Remove(ctx, r.registry, tenant, function); err != nil {
 		return err
 	}
-	r.mutex.Lock()
-	key := r.current[tenant][function]
-	delete(r.current[tenant], function)
-	r.mutex.Unlock()
-	r.retire(key)
+	r.forget(tenant, function)
 	return nil
 }
 
@@ -117,8 +122,11 @@ func (r *rollout) retire(key scheduler.Key) {
 	delete(r.demand, key)
 }
 
-// Run retires replaced Versions once nothing waits for them or runs on them.
+// Run follows the store, and retires replaced Versions once nothing waits for them or runs on them.
 func (r *rollout) Run(ctx context.Context) error {
+	var following sync.WaitGroup
+	following.Go(func() { r.follow(ctx) })
+	defer following.Wait()
 	ticker := time.NewTicker(retireInterval)
 	defer ticker.Stop()
 	for {
@@ -161,8 +169,9 @@ func (r *rollout) EndpointFailed(key runner.Key, instance string, err error) {
 // Resolve implements gateway.Functions: only the current Version takes requests.
 func (r *rollout) Resolve(_ context.Context, tenant, model, version string) (runner.Key, error) {
 	r.mutex.Lock()
-	key, ok := r.current[tenant][model]
+	found, ok := r.current[tenant][model]
 	r.mutex.Unlock()
+	key := found.key
 	if !ok {
 		return runner.Key{}, fmt.Errorf("function %s: %w", model, store.ErrNotFound)
 	}
@@ -177,8 +186,8 @@ func (r *rollout) List(_ context.Context, tenant string) ([]runner.Key, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	var keys []runner.Key
-	for _, key := range r.current[tenant] {
-		keys = append(keys, runner.Key(key))
+	for _, d := range r.current[tenant] {
+		keys = append(keys, runner.Key(d.key))
 	}
 	slices.SortFunc(keys, func(a, b runner.Key) int {
 		if a.Function < b.Function {

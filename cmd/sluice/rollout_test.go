@@ -15,16 +15,12 @@ import (
 )
 
 // newTestRollout has a real store, runner and executor; the executor does not run, so that nothing starts.
-func newTestRollout(t *testing.T, storePath string) *rollout {
+func newTestRollout(t *testing.T, registry store.Registry) *rollout {
 	t.Helper()
-	registry, err := bolt.Open(storePath)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { registry.Close() })
-	r := newRollout(registry)
+	r := newRollout(registry, slog.New(slog.DiscardHandler))
 	r.routes = runner.New(runner.Config{Demand: r})
 	folder := t.TempDir()
+	var err error
 	r.executor, err = executor.New(executor.Config{
 		FunctionFolder: filepath.Join(folder, "functions"), LogFolder: filepath.Join(folder, "logs"),
 		Routes: routes{r.routes}, Log: slog.New(slog.DiscardHandler),
@@ -33,6 +29,16 @@ func newTestRollout(t *testing.T, storePath string) *rollout {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func openBolt(t *testing.T, path string) store.Registry {
+	t.Helper()
+	registry, err := bolt.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { registry.Close() })
+	return registry
 }
 
 func testSpec(t *testing.T, name string) store.FunctionSpec {
@@ -45,7 +51,7 @@ func testSpec(t *testing.T, name string) store.FunctionSpec {
 }
 
 func TestDeployedFunctionIsResolved(t *testing.T) {
-	r := newTestRollout(t, filepath.Join(t.TempDir(), "store"))
+	r := newTestRollout(t, openBolt(t, filepath.Join(t.TempDir(), "store")))
 	ctx := t.Context()
 	for number := range 2 {
 		version, err := r.deploy(ctx, store.DefaultTenant, testSpec(t, "adder"))
@@ -76,7 +82,7 @@ func TestDeployedFunctionIsResolved(t *testing.T) {
 
 // A replaced Version keeps its route while something waits for it or runs on it.
 func TestReplacedVersionGoesWhenItIsIdle(t *testing.T) {
-	r := newTestRollout(t, filepath.Join(t.TempDir(), "store"))
+	r := newTestRollout(t, openBolt(t, filepath.Join(t.TempDir(), "store")))
 	old, err := r.deploy(t.Context(), store.DefaultTenant, testSpec(t, "adder"))
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +113,7 @@ func TestReplacedVersionGoesWhenItIsIdle(t *testing.T) {
 // What was deployed is in effect again after the store is opened anew.
 func TestRestore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
-	first := newTestRollout(t, path)
+	first := newTestRollout(t, openBolt(t, path))
 	for _, name := range []string{"adder", "doubler"} {
 		if _, err := first.deploy(t.Context(), store.DefaultTenant, testSpec(t, name)); err != nil {
 			t.Fatal(err)
@@ -116,7 +122,7 @@ func TestRestore(t *testing.T) {
 	if err := first.registry.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second := newTestRollout(t, path)
+	second := newTestRollout(t, openBolt(t, path))
 	if err := second.restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
