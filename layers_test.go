@@ -32,6 +32,7 @@ var layers = []layer{
 	{"vdev/wire", nil, "the protocol's whole truth; both ends import it"},
 	{"vdev/spec", nil, "the API descriptions are data"},
 	{"proto/gen/...", []string{generated}, "generated from proto/, knows nothing"},
+	{"proto/tensorwire", []string{generated}, "how messages with tensors are written and read; knows nothing of what is in them"},
 
 	// Pure cores: events and a clock value in, decisions out.
 	{"batcher", nil, "knows no tenant, no transport, no tensor"},
@@ -41,8 +42,8 @@ var layers = []layer{
 	{"broker/lease", []string{"broker/device"}, "the ledger counts slices of devices"},
 
 	// What drives the cores.
-	{"gateway", []string{"batcher/runner", "batcher/tensor", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
-	{"batcher/runner", []string{"batcher", "batcher/tensor", generated}, "owns the route table; tells of demand through an interface"},
+	{"gateway", []string{"batcher/runner", "batcher/tensor", "proto/tensorwire", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
+	{"batcher/runner", []string{"batcher", "batcher/tensor", "proto/tensorwire", generated}, "owns the route table; tells of demand through an interface"},
 	{"batcher/runner/functiontest", []string{generated}, "a function server for tests"},
 	{"scheduler/executor", []string{"scheduler", "runtime/sandbox", "broker/client", "broker/lease", "broker/device", "store", generated}, "carries decisions out through interfaces, and asks a function whether it is ready; the lease nouns come with the broker's client"},
 

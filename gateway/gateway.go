@@ -22,6 +22,7 @@ import (
 
 	"sluice/batcher/runner"
 	"sluice/proto/gen/inference"
+	"sluice/proto/tensorwire"
 	"sluice/store"
 )
 
@@ -78,6 +79,7 @@ func New(config Config) *Server {
 	s := &Server{
 		grpc: grpc.NewServer(
 			grpc.Creds(config.Credentials),
+			grpc.ForceServerCodecV2(tensorwire.Codec{}),
 			grpc.UnaryInterceptor(service.mapErrors),
 			grpc.MaxRecvMsgSize(MaxMessageBytes),
 			grpc.MaxHeaderListSize(MaxHeaderBytes),

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"sluice/proto/gen/inference"
+	"sluice/proto/tensorwire"
 )
 
 // What an Instance may answer with: it runs a tenant's code, which is trusted as little as a client.
@@ -45,7 +46,9 @@ func connect(e Endpoint) (*endpoint, error) {
 		grpc.WithNoProxy(),
 		grpc.WithAuthority("localhost"),
 		// MaxQueuedBytes bounds what is sent.
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxAnswerBytes), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(tensorwire.Codec{}), grpc.MaxCallRecvMsgSize(MaxAnswerBytes), grpc.MaxCallSendMsgSize(math.MaxInt32),
+		),
 		grpc.WithMaxHeaderListSize(maxHeaderBytes),
 		grpc.WithInitialWindowSize(windowBytes),
 		grpc.WithInitialConnWindowSize(windowBytes),
