@@ -45,7 +45,7 @@ comma := ,
 .PHONY: image
 image: build ## Build container images of sluice and of the examples into build/images
 	@mkdir -p build/images
-	@for name in simple digits; do \
+	@for name in simple digits mlp; do \
 		scripts/example.sh $$name build/examples/$$name; \
 		$(BIN)/sluice image build build/examples/$$name -t $$name:latest --archive build/images/$$name.tar; \
 	done
