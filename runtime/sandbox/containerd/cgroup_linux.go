@@ -2,6 +2,9 @@ package containerd
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -43,4 +46,40 @@ func outOfMemory(id string) bool {
 		}
 	}
 	return false
+}
+
+// removeCgroup removes a container's cgroup from every hierarchy that has it, with those below it. It fails where processes
+// are left in one.
+func removeCgroup(id string) error {
+	hierarchies, err := filepath.Glob(filepath.Join(cgroupRoot, "*", cgroupParent)) // version 1, and hybrid
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, parent := range append(hierarchies, filepath.Join(cgroupRoot, cgroupParent)) {
+		errs = append(errs, removeCgroups(filepath.Join(parent, id)))
+	}
+	return errors.Join(errs...)
+}
+
+// removeCgroups removes a folder of cgroups from its leaves up; the files in it are the kernel's and go with their folder.
+func removeCgroups(path string) error {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove cgroup: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			if err := removeCgroups(filepath.Join(path, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove cgroup: %w", err)
+	}
+	return nil
 }

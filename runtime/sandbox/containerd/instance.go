@@ -60,7 +60,7 @@ func (i *instance) State(ctx context.Context) (sandbox.State, error) {
 		return sandbox.Stopped, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("state of %s: %w", i.identity.ID, err)
+		return "", fmt.Errorf("state of %s: %w", i.identity.ID, abandoned(ctx, err))
 	}
 	switch status.Status {
 	case client.Created:
@@ -184,13 +184,22 @@ func (i *instance) signal(ctx context.Context, signal syscall.Signal) (bool, err
 	if errdefs.IsNotFound(err) || errdefs.IsFailedPrecondition(err) { // it has just exited, and Wait will see that
 		return true, nil
 	}
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err() // containerd gives no kind for it, only text
-	}
 	if err != nil {
-		return false, fmt.Errorf("send %s to %s: %w", signal, i.identity.ID, err)
+		return false, fmt.Errorf("send %s to %s: %w", signal, i.identity.ID, abandoned(ctx, err))
 	}
 	return true, nil
+}
+
+// abandoned is why a request to containerd failed: that its caller gave it up, of which containerd tells no kind, only text.
+// containerd may notice a deadline before the context's own timer fires.
+func abandoned(ctx context.Context, err error) error {
+	if deadline, limited := ctx.Deadline(); limited && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (i *instance) Delete(ctx context.Context) error {
@@ -205,7 +214,7 @@ func (i *instance) Delete(ctx context.Context) error {
 	if err := i.container.Delete(ctx, client.WithSnapshotCleanup); err != nil && !errdefs.IsNotFound(err) {
 		return fmt.Errorf("delete container %s: %w", i.identity.ID, err)
 	}
-	i.owner.removeDeadSocket(i.identity.ID)
+	i.owner.clearAway(i.identity.ID)
 	i.note(sandbox.Exit{Code: sandbox.ExitUnknown, At: time.Now()})
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -63,6 +63,7 @@ func (s *Sandbox) endLostShims(ctx context.Context) error {
 	for _, one := range running {
 		if !known[one.id] && !one.ends(shimGrace) {
 			err := s.endShim(ctx, one)
+			s.clearAway(one.id)
 			s.log.Warn("ended a shim that containerd had lost", "instance", one.id, "error", err)
 			errs = append(errs, err)
 		}
@@ -131,6 +132,14 @@ func (one shim) ends(within time.Duration) bool {
 func (s *Sandbox) shimSocket(id string) string {
 	sum := sha256.Sum256([]byte(filepath.Join(s.address, s.namespace, id)))
 	return filepath.Join(shimSockets, fmt.Sprintf("%x", sum))
+}
+
+// clearAway removes what a shim or a deletion that was broken off leaves of a container that is gone.
+func (s *Sandbox) clearAway(id string) {
+	s.removeDeadSocket(id)
+	if err := removeCgroup(id); err != nil {
+		s.log.Warn("a cgroup is left behind", "instance", id, "error", err)
+	}
 }
 
 // removeDeadSocket takes away what a shim leaves that did not end in order. One that still listens removes it itself.

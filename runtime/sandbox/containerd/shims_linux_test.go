@@ -1,6 +1,7 @@
 package containerd_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/runtime/sandbox"
+	"sluice/runtime/sandbox/containerd"
 	"sluice/runtime/sandbox/sandboxtest"
 )
 
@@ -44,11 +46,7 @@ func TestListEndsLostShims(t *testing.T) {
 	if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
 		t.Errorf("the lost program: %v, want it gone", err)
 	}
-	left, err := filepath.Glob("/sys/fs/cgroup/*/sluice/" + id)
-	b.Must(err)
-	if len(left) > 0 {
-		t.Errorf("cgroups are left: %v", left)
-	}
+	wantNoCgroup(t, id)
 	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the shim's socket is left: %v", err)
 	}
@@ -79,8 +77,64 @@ func TestDeleteAfterTheShimsDeath(t *testing.T) {
 	}
 }
 
+// A cgroup that was forgotten, with one below it, goes with its Instance.
+func TestDeleteRemovesForgottenCgroups(t *testing.T) {
+	w := newWorld(t, sandboxtest.BuildProbe(t))
+	b := sandboxtest.NewBench(t, w.fixture(t))
+	instance, _ := b.RunReady(b.Spec("hold"), 1)
+	id := instance.Identity().ID
+	roots := cgroupsOf(t, id)
+	if len(roots) == 0 {
+		t.Fatal("the Instance has no cgroup where it is looked for")
+	}
+	b.Must(instance.Kill(b.Context))
+	// runc removes the cgroups that it made and does not look below them, as when a deletion is broken off in between.
+	b.Must(w.deleteTask(b.Context, w.open(t), id))
+	for _, root := range roots {
+		b.Must(os.MkdirAll(filepath.Join(root, "below"), 0o755))
+	}
+	b.Must(instance.Delete(b.Context))
+	wantNoCgroup(t, id)
+}
+
+func wantNoCgroup(t *testing.T, id string) {
+	t.Helper()
+	if left := cgroupsOf(t, id); len(left) > 0 {
+		t.Errorf("cgroups are left: %v", left)
+	}
+}
+
+// cgroupsOf finds an Instance's cgroups, of either version.
+func cgroupsOf(t *testing.T, id string) []string {
+	t.Helper()
+	var found []string
+	for _, pattern := range []string{"/sys/fs/cgroup/*/sluice/", "/sys/fs/cgroup/sluice/"} {
+		paths, err := filepath.Glob(pattern + id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, paths...)
+	}
+	return found
+}
+
 // shimSocket is where containerd puts it.
 func (w world) shimSocket(id string) string {
 	sum := sha256.Sum256([]byte(filepath.Join(daemon.Address, w.namespace, id)))
 	return filepath.Join("/run/containerd/s", fmt.Sprintf("%x", sum))
+}
+
+// deleteTask deletes an ended task behind the Sandbox's back.
+func (w world) deleteTask(ctx context.Context, opened *containerd.Sandbox, id string) error {
+	ctx = namespaces.WithNamespace(ctx, w.namespace)
+	container, err := opened.Client().LoadContainer(ctx, id)
+	if err != nil {
+		return err
+	}
+	task, err := container.Task(ctx, nil)
+	if err != nil {
+		return err
+	}
+	_, err = task.Delete(ctx)
+	return err
 }
