@@ -78,8 +78,8 @@ test: setup build ## Run every test, the real containerd and OpenCL driver inclu
 	$(GO) test -race -timeout 20m ./...
 
 .PHONY: soak
-soak: setup build ## Kill daemon, containerd, workers at random under load for SOAK_S seconds (600)
-	SOAK_S=$(or $(SOAK_S),600) $(GO) test -count=1 -v -timeout 120m -run '^TestSoak$$' ./test/e2e
+soak: setup build ## Kill daemon, containerd, Redis, workers at random under load for SOAK_S seconds (600); SOAK_STORE=bolt leaves Redis out
+	SOAK_S=$(or $(SOAK_S),600) SOAK_STORE=$(or $(SOAK_STORE),redis) $(GO) test -count=1 -v -timeout 120m -run '^TestSoak$$' ./test/e2e
 
 .PHONY: lint
 lint: ## Check format and habits of Go, C and shell
