@@ -95,6 +95,7 @@ type Assign struct {
 	Tenant        string `json:"tenant"`
 	Holder        string `json:"holder"`
 	MemoryBytes   uint64 `json:"memory_bytes"`
+	ComputeMilli  int    `json:"compute_milli"`  // of device.Slice, kept by the worker's cgroup
 	PlatformIndex int    `json:"platform_index"` // of device.Device
 	DeviceIndex   int    `json:"device_index"`   // of device.Device
 }

@@ -51,6 +51,15 @@ func (l Lease) MemoryBytes() uint64 {
 	return sum
 }
 
+// ComputeMilli is the sum of the Slices' compute, in thousandths of a Device.
+func (l Lease) ComputeMilli() int {
+	var sum int
+	for _, s := range l.Slices {
+		sum += s.ComputeMilli
+	}
+	return sum
+}
+
 // TokenIs compares token with the Lease's in a time that does not depend on where they differ.
 func (l Lease) TokenIs(token string) bool {
 	return l.Token != "" && subtle.ConstantTimeCompare([]byte(l.Token), []byte(token)) == 1

@@ -97,7 +97,8 @@ func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Devic
 		return nil, err
 	}
 	err = worker.Assign(ctx, handover.Assign{
-		LeaseID: granted.ID, Tenant: granted.Tenant, Holder: granted.Holder, MemoryBytes: granted.MemoryBytes(),
+		LeaseID: granted.ID, Tenant: granted.Tenant, Holder: granted.Holder,
+		MemoryBytes: granted.MemoryBytes(), ComputeMilli: granted.ComputeMilli(),
 		PlatformIndex: d.PlatformIndex, DeviceIndex: d.DeviceIndex,
 	}, kept)
 	if err != nil {

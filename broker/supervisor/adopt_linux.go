@@ -41,8 +41,13 @@ func (s *Supervisor) adopt(id string) error {
 	if p.group, err = p.recordedCgroup(); err != nil {
 		p.log.Warn("the cgroup of an earlier daemon's worker is not found", "error", err)
 	}
+	if p.group != nil {
+		s.grouping.Lock()
+		s.groups++
+		s.grouping.Unlock()
+	}
 	if found == nil {
-		p.clear()
+		s.clear(p)
 		p.log.Info("cleared up behind a worker that ended without a daemon")
 		return nil
 	}

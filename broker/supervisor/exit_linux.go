@@ -35,7 +35,7 @@ func (s *Supervisor) wait(p *Process) {
 	} else {
 		p.log.Warn("worker ended by itself", "reason", p.reason, "log", logTail(filepath.Join(p.folder, "log")))
 	}
-	p.clear()
+	s.clear(p)
 	s.forget(p)
 	close(p.done)
 }
@@ -56,15 +56,37 @@ func describeExit(state *os.ProcessState, err error) string {
 }
 
 // clear takes away what is left of a worker whose process is dead.
-func (p *Process) clear() {
+func (s *Supervisor) clear(p *Process) {
 	if p.group != nil {
-		if err := removeCgroup(p.group); err != nil {
+		if err := s.ungroup(p.group); err != nil {
 			p.log.Error("worker's cgroup stays behind", "error", err)
 		}
 	}
 	if err := os.RemoveAll(p.folder); err != nil {
 		p.log.Error("worker's folder stays behind", "error", err)
 	}
+}
+
+// ungroup removes a worker's cgroup, and with the last one that of all workers.
+func (s *Supervisor) ungroup(group *cgroup) error {
+	if err := removeCgroup(group); err != nil {
+		return err
+	}
+	s.grouping.Lock()
+	defer s.grouping.Unlock()
+	s.groups--
+	if s.groups > 0 {
+		return nil
+	}
+	paths, err := newCgroupPaths(cgroupName(s.config.Folder))
+	if err != nil {
+		return err
+	}
+	parent, err := loadCgroup(paths)
+	if err != nil || parent == nil {
+		return err
+	}
+	return removeCgroup(parent)
 }
 
 // removeCgroup tries for a while: the kernel takes its time to empty the group of a process tree that was killed.

@@ -79,7 +79,7 @@ func (s *Supervisor) start(mode string, inventory *os.File) (*Process, error) {
 		return nil, fmt.Errorf("making worker %s's folder: %w", id, err)
 	}
 	if err := s.launch(p, mode); err != nil {
-		p.clear()
+		s.clear(p)
 		return nil, fmt.Errorf("starting worker %s: %w", id, err)
 	}
 	s.add(p)
@@ -176,7 +176,8 @@ func (s *Supervisor) settle(p *Process) error {
 	}
 	if err := s.limit(p); err != nil {
 		s.noCgroup.Do(func() {
-			s.config.Log.Warn("this host lets no cgroup hold a worker's memory: only the worker's own counting does", "error", err)
+			s.config.Log.Warn("this host lets no cgroup hold a worker's memory and compute: only the worker's own counting "+
+				"holds its memory, and nothing its compute", "error", err)
 		})
 	}
 	return nil
@@ -184,10 +185,16 @@ func (s *Supervisor) settle(p *Process) error {
 
 // limit puts the process into a cgroup of its own.
 func (s *Supervisor) limit(p *Process) error {
-	paths, err := newCgroupPaths(cgroupName(s.config.Folder, p.ID))
+	all, err := newCgroupPaths(cgroupName(s.config.Folder))
 	if err != nil {
 		return err
 	}
+	s.grouping.Lock()
+	defer s.grouping.Unlock()
+	if _, err := newParent(all); err != nil {
+		return err
+	}
+	paths := all.below(p.ID)
 	if err := p.recordCgroup(paths); err != nil {
 		return err
 	}
@@ -199,6 +206,7 @@ func (s *Supervisor) limit(p *Process) error {
 		return errors.Join(err, group.remove())
 	}
 	p.group = group
+	s.groups++
 	return nil
 }
 
@@ -247,12 +255,12 @@ func offer[T any](to chan T, answer T) error {
 	}
 }
 
-// Assign gives the worker its Lease and its limit of memory, and waits for its answer. The record is kept with the worker
+// Assign gives the worker its Lease and its limits, of memory and of compute, and waits for its answer. The record is kept with the worker
 // from before it can serve the Lease until it ends.
 func (p *Process) Assign(ctx context.Context, a handover.Assign, record []byte) error {
 	if p.group != nil {
-		if err := p.group.limitMemory(a.MemoryBytes + OverheadBytes); err != nil {
-			return fmt.Errorf("limiting worker %s's memory: %w", p.ID, err)
+		if err := p.group.grant(a.MemoryBytes+OverheadBytes, weightOf(a.ComputeMilli)); err != nil {
+			return fmt.Errorf("limiting worker %s: %w", p.ID, err)
 		}
 	}
 	if err := p.Keep(record); err != nil {

@@ -50,6 +50,9 @@ type Supervisor struct {
 
 	leaving atomic.Bool
 
+	grouping sync.Mutex // held while cgroups come and go
+	groups   int        // cgroups of workers, below one that goes with the last
+
 	mutex     sync.Mutex
 	processes map[string]*Process
 	adopted   []*Process

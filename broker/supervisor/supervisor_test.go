@@ -235,33 +235,46 @@ func TestCgroupHoldsTheSlice(t *testing.T) {
 	if p.group == nil {
 		t.Fatal("the worker has no cgroup")
 	}
-	path, mount := "", "/sys/fs/cgroup/memory"
-	for _, line := range strings.Split(readFile(t, filepath.Join("/proc", strconv.Itoa(p.PID), "cgroup")), "\n") {
-		if _, rest, found := strings.Cut(line, ":memory:"); found {
-			path = rest
+	memory := cgroupFileOf(t, s, p, "memory", "memory.limit_in_bytes", "memory.max")
+	processor := cgroupFileOf(t, s, p, "cpu", "cpu.shares", "cpu.weight")
+	want := func(who string, memoryBytes, weight int) {
+		t.Helper()
+		for path, want := range map[string]int{memory: memoryBytes, processor: weight} {
+			if got := strings.TrimSpace(readFile(t, path)); got != strconv.Itoa(want) {
+				t.Errorf("%s: %s is %s, want %d", who, path, got, want)
+			}
 		}
 	}
-	limitFile := filepath.Join(mount, path, "memory.limit_in_bytes")
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
-		limitFile = filepath.Join("/sys/fs/cgroup", cgroupName(s.config.Folder, p.ID), "memory.max")
-	}
+	want("warm worker", OverheadBytes, 10000)
+	// Whatever the worker answers, its limits are set before it learns of its lease.
 	const slice = 100 << 20
-	limit := func() string { return strings.TrimSpace(readFile(t, limitFile)) }
-	if got, want := limit(), strconv.Itoa(OverheadBytes); got != want {
-		t.Errorf("warm worker's limit is %s, want %s", got, want)
-	}
-	// Whatever the worker answers, its limit is set before it learns of its lease.
-	if err := p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: slice}, []byte("{}")); err != nil {
+	assign := handover.Assign{LeaseID: "l", MemoryBytes: slice, ComputeMilli: 250}
+	if err := p.Assign(context.Background(), assign, []byte("{}")); err != nil {
 		t.Logf("assign: %v", err)
 	}
-	if got, want := limit(), strconv.Itoa(OverheadBytes+slice); got != want {
-		t.Errorf("assigned worker's limit is %s, want %s", got, want)
-	}
+	want("assigned worker", OverheadBytes+slice, 2500)
 	p.Kill()
 	<-p.Done()
-	if _, err := os.Stat(filepath.Dir(limitFile)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the dead worker's cgroup is left: %v", err)
+	for _, path := range []string{memory, processor} {
+		if _, err := os.Stat(filepath.Dir(path)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the dead worker's cgroup is left: %v", err)
+		}
 	}
+}
+
+// cgroupFileOf is the path of a file of a worker's group, as either version names it.
+func cgroupFileOf(t *testing.T, s *Supervisor, p *Process, controller, v1, v2 string) string {
+	t.Helper()
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		return filepath.Join("/sys/fs/cgroup", cgroupName(s.config.Folder), p.ID, v2)
+	}
+	for _, line := range strings.Split(readFile(t, filepath.Join("/proc", strconv.Itoa(p.PID), "cgroup")), "\n") {
+		if _, path, found := strings.Cut(line, ":"+controller+":"); found {
+			return filepath.Join("/sys/fs/cgroup", controller, path, v1)
+		}
+	}
+	t.Fatalf("the worker has no %s cgroup", controller)
+	return ""
 }
 
 func TestAnotherWorkerIsWarmAfterTakeAndAfterDeath(t *testing.T) {

@@ -62,10 +62,10 @@ func (s *system) leftProcesses() ([]string, error) {
 	return left, nil
 }
 
-// workerGroup begins the names of this daemon's workers' cgroups.
+// workerGroup is the name of the cgroup of this daemon's workers.
 func (s *system) workerGroup() string {
 	sum := sha256.Sum256([]byte(filepath.Join(s.state(), "workers")))
-	return "sluice-" + hex.EncodeToString(sum[:4]) + "-"
+	return "sluice-" + hex.EncodeToString(sum[:4])
 }
 
 func (s *system) leftCgroups() ([]string, error) {

@@ -1,4 +1,6 @@
-"""Keeps the device busy with one kernel for minutes, and says which error ends the wait for it."""
+"""Keeps the device busy with one kernel for minutes, of one work-group or of as many as the
+argument says, and says which error ends the wait for it."""
+import sys
 import time
 
 import numpy
@@ -17,10 +19,11 @@ __kernel void spin(__global uint *out, ulong rounds) {
   out[get_global_id(0)] = x;
 }
 """).build()
-out = pyopencl.Buffer(context, pyopencl.mem_flags.WRITE_ONLY, 4)
-program.spin(queue, (1,), None, out, numpy.uint64(1))
+groups = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+out = pyopencl.Buffer(context, pyopencl.mem_flags.WRITE_ONLY, 4 * groups)
+program.spin(queue, (groups,), (1,), out, numpy.uint64(1))
 queue.finish()
-program.spin(queue, (1,), None, out, numpy.uint64(1 << 40))
+program.spin(queue, (groups,), (1,), out, numpy.uint64(1 << 40))
 queue.flush()
 print("spinning", flush=True)
 try:
