@@ -29,8 +29,8 @@ const TasksMax = 4096
 // Weights of the processor among workers. A worker that has work gets of the host's processors what its weight is of all
 // the busy workers' weights; what others leave is its own, too.
 const (
-	weightPerMilli   = 10 // of a Slice's compute, in thousandths
-	weightUnreserved = 10 // of a Lease that reserves no compute
+	weightPerMilli   = 10  // of a Slice's compute, in thousandths
+	weightUnreserved = 100 // of a Lease that reserves no compute
 	// A warm worker loads its driver, which must not take longer the busier the device is.
 	weightWarm = device.ComputeWhole * weightPerMilli
 
