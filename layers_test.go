@@ -33,6 +33,7 @@ var layers = []layer{
 	{"vdev/spec", nil, "the API descriptions are data"},
 	{"proto/gen/...", []string{generated}, "generated from proto/, knows nothing"},
 	{"proto/tensorwire", []string{generated}, "how messages with tensors are written and read; knows nothing of what is in them"},
+	{"proto/tensorjson", []string{generated}, "likewise, as JSON"},
 
 	// Pure cores: events and a clock value in, decisions out.
 	{"batcher", nil, "knows no tenant, no transport, no tensor"},
@@ -85,7 +86,7 @@ var layers = []layer{
 	{"cmd/sluice/access", []string{"store", "store/directory", generated}, "who may call the control API, over which door"},
 	{"cmd/sluice", []string{
 		"batcher", "batcher/runner", "batcher/tensor", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
-		"scheduler/...", "store/...", "cmd/sluice/...", generated,
+		"scheduler/...", "store/...", "cmd/sluice/...", "proto/tensorjson", generated,
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
 	{"cmd/sluice/config", nil, "gives any command's flags their values"},
 	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"sluice/proto/gen/control"
 	"sluice/proto/gen/inference"
+	"sluice/proto/tensorjson"
 )
 
 const (
@@ -48,9 +48,9 @@ func newInvokeCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			request, err := parseInferRequest(text)
+			request, form, err := tensorjson.ParseRequest(text, tensorjson.WholeBody, messageBytesMax)
 			if err != nil {
-				return usageError{fmt.Errorf("the request: %w", err)}
+				return usageError{err}
 			}
 			request.ModelName, request.ModelVersion = args[0], flags.version
 			stop := showProgress(cmd.ErrOrStderr(), waitingFor(g, args[0]))
@@ -59,12 +59,12 @@ func newInvokeCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return callError{"invoking " + args[0], err}
 			}
-			answer, err := formatInferResponse(response)
+			answer, _, err := tensorjson.FormatResponse(response, form)
 			if err != nil {
 				return fmt.Errorf("the answer of %s: %w", args[0], err)
 			}
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			return encoder.Encode(answer)
+			_, err = cmd.OutOrStdout().Write(append(answer, '\n'))
+			return err
 		},
 	}
 	set := command.Flags()
