@@ -147,7 +147,7 @@ func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt i
 		}
 	}
 	horizon := now + int64(horizonPatience*s.forecast.patience)
-	w := prospect{now: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots, impatient: latest <= now}
+	w := prospect{now: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots, impatient: latest <= now || s.hopeless >= probeAfter}
 	first, ok := a.planner.best(w)
 	switch {
 	case (!ok || first.from >= real) && s.hopeless >= probeAfter:
@@ -166,8 +166,9 @@ func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt i
 func (a *adaptive) fill(s *stream, now int64) (real int) {
 	p := &a.planner
 	p.count = 0
-	group := (len(s.queue) + maxQueued - 1) / maxQueued
-	for i := 0; i < len(s.queue) && p.count < maxQueued; {
+	p.begin = a.feasible(s, now)
+	group := (len(s.queue) - p.begin + maxQueued - 1) / maxQueued
+	for i := p.begin; i < len(s.queue) && p.count < maxQueued; {
 		one := item{at: now, due: Never}
 		first := i
 		for ; i < len(s.queue) && i < first+group; i++ {
@@ -199,6 +200,15 @@ func (a *adaptive) fill(s *stream, now int64) (real int) {
 	return real
 }
 
+// feasible is where in the queue the first request stands that would be on time if it ran alone and now. Those before it
+// would take room in the plan from those that need it.
+func (a *adaptive) feasible(s *stream, now int64) int {
+	return max(0, slices.IndexFunc(s.queue, func(r Request) bool {
+		alone := s.latency.bound[a.grid.point[min(r.Size, a.limits.MaxSize)]]
+		return alone != Never && s.due(r, now) >= now+alone
+	}))
+}
+
 // weight is what an answer to r is worth: four times as much with each step of priority.
 func weight(r Request) float32 {
 	steps := DefaultPriority - int(min(rank(r), 2*DefaultPriority))
@@ -210,7 +220,7 @@ func (s *stream) due(r Request, now int64) int64 {
 	if !s.latency.known() {
 		return r.Deadline
 	}
-	longest := s.latency.expected[s.latency.usable]
+	longest := s.latency.bound[s.latency.usable]
 	return min(r.Deadline, max(r.Arrival+softWaits*longest, now+softWaits/3*longest))
 }
 
@@ -250,6 +260,11 @@ func (a *adaptive) take(s *stream, from, to int) Batch {
 		b.Requests = append(b.Requests, r.ID)
 		b.Size += r.Size
 		delete(a.queued, r.ID)
+	}
+	if s.latency.known() {
+		if expected := s.latency.expected[a.grid.point[min(b.Size, a.limits.MaxSize)]]; expected != Never {
+			b.Expected = expected
+		}
 	}
 	s.queue = slices.Delete(s.queue, from, to)
 	s.hopeless = 0

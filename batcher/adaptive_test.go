@@ -1,6 +1,10 @@
 package batcher
 
-import "testing"
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
 
 // TestAdaptiveRecoversFromOverestimates has a device become fast after it was too slow for every deadline: requests must
 // not be shed for ever because of what was learned before.
@@ -27,6 +31,57 @@ func TestAdaptiveRecoversFromOverestimates(t *testing.T) {
 	}
 }
 
+// TestAdaptiveForgetsASlowStart has a device that took twelve times as long when each size was tried, as while others start
+// beside it. By what was learned none is on time, and one by one few requests are.
+func TestAdaptiveForgetsASlowStart(t *testing.T) {
+	const interval, patience, maxSize, count = 10, 1000, 32, 40_000
+	duration := func(size int) int64 { return int64(100 + 5*size) }
+	a := newAdaptive(Limits{MaxSize: maxSize})
+	a.Arrive(Request{ID: count + 1, Size: 1, Deadline: patience})
+	a.Cancel(count + 1)
+	for size := 1; size <= maxSize; size++ {
+		for range 3 {
+			a.classes[""].latency.learn(size, 12*duration(size))
+		}
+	}
+	running := Completion{}
+	ends, wakeAt, onTime := Never, Never, 0
+	for now, id := int64(0), uint64(0); id < count; now++ {
+		arrives := now%interval == 0
+		if arrives {
+			id++
+			a.Arrive(Request{ID: id, Size: 1, Arrival: now, Deadline: now + patience})
+		}
+		ended := now >= ends
+		if ended {
+			a.Complete(running)
+			ends = Never
+		}
+		if !arrives && !ended && now < wakeAt {
+			continue
+		}
+		slots := 0
+		if ends == Never {
+			slots = 1
+		}
+		decision := a.Decide(now, slots)
+		wakeAt = decision.WakeAt
+		for _, b := range decision.Batches {
+			slowness := max(1, 12-int64(id)/500)
+			running = Completion{Batch: b.ID, Size: b.Size, Duration: slowness * duration(b.Size)}
+			ends = now + running.Duration
+			for _, member := range b.Requests {
+				if member > count/2 && ends <= int64(member-1)*interval+patience {
+					onTime++
+				}
+			}
+		}
+	}
+	if onTime < count/2*95/100 {
+		t.Errorf("%d of the last %d requests were on time", onTime, count/2)
+	}
+}
+
 // TestAdaptiveKeepsToMaxSize has a queue so long that a plan takes neighbours together.
 func TestAdaptiveKeepsToMaxSize(t *testing.T) {
 	a := newAdaptive(Limits{MaxSize: 4})
@@ -47,5 +102,39 @@ func TestAdaptiveKeepsToMaxSize(t *testing.T) {
 	}
 	if ran != 400 {
 		t.Errorf("%d of 400 requests ran", ran)
+	}
+}
+
+// TestAdaptiveNeverLeavesAFreeSlot has requests with a far deadline, or with none, on a device whose batches take any time
+// between one and five hundred: no request may wait beside a free slot for longer than several batches take.
+func TestAdaptiveNeverLeavesAFreeSlot(t *testing.T) {
+	const longest = 500
+	for seed := range uint64(60) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		a := newAdaptive(Limits{MaxSize: 8})
+		now, id, queued := int64(0), uint64(0), 0
+		for range 300 {
+			for ; queued < 16; queued++ {
+				id++
+				deadline := Never
+				if random.IntN(2) == 0 {
+					deadline = now + 1_000_000
+				}
+				a.Arrive(Request{ID: id, Size: 1 + random.IntN(3), Arrival: now, Deadline: deadline})
+			}
+			decision := a.Decide(now, 1)
+			if len(decision.Batches) == 0 {
+				if decision.WakeAt > now+softWaits*longest {
+					t.Fatalf("seed %d: %d requests wait for %d beside a free slot", seed, queued, decision.WakeAt-now)
+				}
+				now = decision.WakeAt
+				continue
+			}
+			b := decision.Batches[0]
+			queued -= len(b.Requests)
+			duration := int64(math.Pow(longest, random.Float64()))
+			now += duration
+			a.Complete(Completion{Batch: b.ID, Size: b.Size, Duration: duration})
+		}
 	}
 }

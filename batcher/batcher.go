@@ -49,6 +49,9 @@ const (
 	CauseBest Cause = "best"
 )
 
+// Causes lists them all.
+var Causes = []Cause{CauseFull, CauseWaited, CauseBest}
+
 // Batch is a set of Requests of one shape class that run together on one slot.
 type Batch struct {
 	// ID is unique among the Batches of a Policy.
@@ -59,6 +62,8 @@ type Batch struct {
 	// Size is the sum of the Requests' sizes.
 	Size  int
 	Cause Cause
+	// Expected is the nanoseconds that the Batch should hold its slot by what was learned; 0: nothing was.
+	Expected int64
 }
 
 // Completion tells how a Batch went.

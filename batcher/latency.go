@@ -22,6 +22,16 @@ const (
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
 	// the next smaller one; it doubles, up to exploreRarely, each time that this was wrong.
 	exploreAfter, exploreRarely = 8, 256
+	// retryAfter is after how many batches of other sizes one may be tried as if it was never measured.
+	retryAfter = 1024
+	// staleAfter is after how many batches of other sizes what was measured of one is doubted: it may be of another time.
+	staleAfter = 64
+	// staleFactor is how far off the first new duration of such a size must be to replace what was measured of it.
+	staleFactor = 1.3
+	// driftSamples durations in a row whose middle is off by driftFactor mean that the device itself has become faster or
+	// slower.
+	driftSamples = 16
+	driftFactor  = 1.15
 )
 
 // grid are the sizes that have a point in the table of latencies.
@@ -61,6 +71,8 @@ type latency struct {
 	largest, usable int
 	spread          spread
 	blocks          []block
+	// learned counts all durations, steady the ratios since the last drift.
+	learned, steady int
 	// hopeful is set while the table is made for exploration; explore counts down to it, rarity is where it began.
 	hopeful         bool
 	explore, rarity int
@@ -69,8 +81,9 @@ type latency struct {
 type point struct {
 	samples [latencySamples]int64
 	count   int
-	// value is the middle of the samples.
-	value float64
+	// value is the middle of the samples, newest the number of the last one among all of the table.
+	value  float64
+	newest int
 }
 
 // block is a run of points that share a value.
@@ -90,19 +103,58 @@ func newLatency(g *grid) *latency {
 // known says whether anything was measured.
 func (l *latency) known() bool { return l.largest >= 0 }
 
+// age is how many batches were learned since the last one of a point. What is old may be wrong by now, and would stay so for
+// ever where it says that the size is too slow.
+func (l *latency) age(p *point) int { return l.learned - p.newest }
+
 // learn takes in how long a batch took.
 func (l *latency) learn(size int, duration int64) {
 	at := int(l.grid.point[min(size, len(l.grid.point)-1)])
 	p := &l.points[at]
-	l.count(p.count == 0, float64(duration) > float64(l.expected[at])*1.1)
+	l.count(p.count == 0 || l.age(p) > retryAfter, float64(duration) > float64(l.expected[at])*1.1)
 	if l.known() && p.count >= 3 && l.expected[at] > 0 {
 		l.spread.add(float64(duration) / float64(l.expected[at]))
+		l.drift()
+	}
+	if p.count > 0 && l.age(p) > staleAfter && off(float64(duration)/p.value, staleFactor) {
+		p.count = 0
 	}
 	p.samples[p.count%latencySamples] = duration
 	p.count++
+	l.learned++
+	p.newest = l.learned
 	p.value = p.middle()
 	l.largest = max(l.largest, at)
 	l.refresh()
+}
+
+// drift takes what is off by the same factor for a while as the device's own: sizes that were not measured since are off by it
+// too.
+func (l *latency) drift() {
+	if l.steady++; l.steady < driftSamples {
+		return
+	}
+	middle := l.spread.latest(driftSamples)
+	if !off(middle, driftFactor) {
+		return
+	}
+	l.steady = 0
+	for i := range l.points {
+		if p := &l.points[i]; p.count > 0 && l.age(p) >= driftSamples {
+			p.scale(middle)
+		}
+	}
+}
+
+// off says whether a ratio is further from one than a factor, either way.
+func off(ratio, factor float64) bool { return ratio > factor || ratio < 1/factor }
+
+// scale makes all that was measured of a point longer by a factor.
+func (p *point) scale(factor float64) {
+	for i := range p.samples[:min(p.count, latencySamples)] {
+		p.samples[i] = max(1, int64(float64(p.samples[i])*factor))
+	}
+	p.value *= factor
 }
 
 // count counts down to the next exploration, which is for one batch: longer, plans would build on sizes that are
@@ -154,8 +206,32 @@ func (l *latency) refresh() {
 		l.blocks = append(l.blocks, b)
 	}
 	margin := l.spread.quantile(spreadQuantile)
-	l.interpolate(margin)
-	l.extrapolate(margin)
+	last := l.trusted()
+	l.interpolate(last, margin)
+	l.extrapolate(last, margin)
+	l.doubt()
+}
+
+// doubt bounds what is not known, or of another time, by what is: a batch should not take longer than its halves one after
+// the other. Without it a size that was slow once, when the device was busy with other things, would never be run again.
+func (l *latency) doubt() {
+	for i := 1; i <= l.usable; i++ {
+		if p := &l.points[i]; p.count > 0 && l.age(p) <= staleAfter {
+			continue
+		}
+		half := l.grid.point[(l.grid.sizes[i]+1)/2]
+		l.expected[i] = min(l.expected[i], max(2*l.expected[half], l.expected[i-1]))
+		l.bound[i] = min(l.bound[i], max(2*l.bound[half], l.bound[i-1]))
+	}
+}
+
+// trusted is the largest point whose measurements count: in a hopeful table not what is too old.
+func (l *latency) trusted() int {
+	last := l.largest
+	for l.hopeful && (l.points[last].count == 0 || l.age(&l.points[last]) > retryAfter) {
+		last--
+	}
+	return last
 }
 
 // guess sets a point from what is sure about it and what a straight line adds. It is hoped to take less than the line
@@ -169,9 +245,10 @@ func (l *latency) guess(at int, sure, more, margin float64) {
 	l.usable = at
 }
 
-func (l *latency) interpolate(margin float64) {
+// interpolate fills the table up to a measured point.
+func (l *latency) interpolate(last int, margin float64) {
 	measured, at, lowValue := -1, 0, 0.0
-	for i := 0; i <= l.largest; i++ {
+	for i := 0; i <= last; i++ {
 		if l.points[i].count == 0 {
 			continue
 		}
@@ -195,16 +272,16 @@ func (l *latency) interpolate(margin float64) {
 	}
 }
 
-// extrapolate fills the table beyond what was measured: a batch there is hoped to take less than the slope says, so
+// extrapolate fills the table beyond the last measured point: a batch there is hoped to take less than the slope says, so
 // that it is tried, but must be on time even if it takes more.
-func (l *latency) extrapolate(margin float64) {
-	top, size := float64(l.expected[l.largest]), float64(l.grid.sizes[l.largest])
+func (l *latency) extrapolate(last int, margin float64) {
+	top, size := float64(l.expected[last]), float64(l.grid.sizes[last])
 	slope := top / size
-	half := int(l.grid.point[(l.grid.sizes[l.largest]+1)/2])
-	if half < l.largest {
+	half := int(l.grid.point[(l.grid.sizes[last]+1)/2])
+	if half < last {
 		slope = min(slope, (top-float64(l.expected[half]))/(size-float64(l.grid.sizes[half])))
 	}
-	for i := l.largest + 1; i < len(l.grid.sizes); i++ {
+	for i := last + 1; i < len(l.grid.sizes); i++ {
 		if float64(l.grid.sizes[i]) > reach*size {
 			l.expected[i], l.bound[i] = Never, Never
 			continue
@@ -232,6 +309,16 @@ func (s *spread) add(ratio float64) {
 	to, _ := slices.BinarySearch(s.sorted[:n], ratio)
 	copy(s.sorted[to+1:n+1], s.sorted[to:n])
 	s.sorted[to] = ratio
+}
+
+// latest is the median of the last n ratios, of which there must be as many.
+func (s *spread) latest(n int) float64 {
+	last := make([]float64, 0, driftSamples)
+	for i := range n {
+		last = append(last, s.recent[(s.count-1-i)%spreadSamples])
+	}
+	slices.Sort(last)
+	return last[n/2]
 }
 
 // quantile is 1 while nothing is known.

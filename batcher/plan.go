@@ -40,6 +40,7 @@ const none = -1
 type planner struct {
 	items  [maxItems]item
 	count  int
+	begin  int // how much of the queue comes before the items
 	fronts [maxItems + 1][maxStates]state
 	sizes  [maxItems + 1]int
 	work   int
@@ -48,7 +49,7 @@ type planner struct {
 // end is how much of the queue the items before to stand for.
 func (p *planner) end(to int) int {
 	if to == 0 {
-		return 0
+		return p.begin
 	}
 	return p.items[to-1].end
 }

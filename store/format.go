@@ -35,9 +35,11 @@ type deviceDocument struct {
 }
 
 type batchDocument struct {
-	Policy    string `yaml:"policy"`
-	MaxSize   int    `yaml:"max_size"`
-	MaxWaitMs int64  `yaml:"max_wait_ms"`
+	Policy    string   `yaml:"policy"`
+	MaxSize   int      `yaml:"max_size"`
+	MaxWaitMs int64    `yaml:"max_wait_ms"`
+	SLOMs     int64    `yaml:"slo_ms"`
+	Pad       []string `yaml:"pad,omitempty,flow"`
 }
 
 type scaleDocument struct {
@@ -53,7 +55,7 @@ func FormatFunction(spec FunctionSpec) ([]byte, error) {
 		APIVersion: FunctionAPIVersion, Kind: FunctionKind,
 		Name: spec.Name, Image: spec.Image, Command: spec.Command, Env: spec.Env, Port: spec.Port,
 		Resources: resourcesDocument{fmt.Sprintf("%dm", spec.Resources.CPUMilli), formatMemory(spec.Resources.MemoryBytes)},
-		Batch:     batchDocument{spec.Batch.Policy, spec.Batch.MaxSize, spec.Batch.MaxWait.Milliseconds()},
+		Batch:     batchDocument{spec.Batch.Policy, spec.Batch.MaxSize, spec.Batch.MaxWait.Milliseconds(), spec.Batch.SLO.Milliseconds(), spec.Batch.Pad},
 		Scale: scaleDocument{
 			spec.Scale.Min, spec.Scale.Max, int64(spec.Scale.Idle / time.Second), int64(spec.Scale.StartTimeout / time.Second),
 		},

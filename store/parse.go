@@ -71,6 +71,8 @@ func (d *document) functionFields(spec *FunctionSpec) map[string]field {
 			"policy":      d.oneOf(&spec.Batch.Policy, BatchAdaptive, BatchWindow, BatchNone),
 			"max_size":    d.number(&spec.Batch.MaxSize, 1, MaxBatchSize),
 			"max_wait_ms": d.duration(&spec.Batch.MaxWait, time.Millisecond, 0, MaxBatchWait),
+			"slo_ms":      d.duration(&spec.Batch.SLO, time.Millisecond, 0, MaxSLO),
+			"pad":         func(node *yaml.Node, path string) { d.texts(&spec.Batch.Pad, MaxPadNames, MaxPadNameBytes, node, path) },
 		}),
 		"scale": d.section(map[string]field{
 			"min":             d.number(&spec.Scale.Min, 0, MaxScale),
@@ -106,16 +108,25 @@ func (d *document) image(target *string, node *yaml.Node, path string) {
 }
 
 func (d *document) command(target *[]string, node *yaml.Node, path string) {
-	switch {
-	case node.Kind != yaml.SequenceNode || len(node.Content) == 0:
+	if node.Kind == yaml.SequenceNode && len(node.Content) == 0 {
 		d.fail(node, path, `must be a list of texts, such as ["./program", "argument"]`)
 		return
-	case len(node.Content) > MaxCommandArguments:
-		d.fail(node, path, "%d arguments are over the limit of %d", len(node.Content), MaxCommandArguments)
+	}
+	d.texts(target, MaxCommandArguments, MaxArgumentBytes, node, path)
+}
+
+// texts reads a list of so many texts at most, each of so many bytes.
+func (d *document) texts(target *[]string, most, bytes int, node *yaml.Node, path string) {
+	switch {
+	case node.Kind != yaml.SequenceNode:
+		d.fail(node, path, `must be a list of texts, such as ["./program", "argument"]`)
+		return
+	case len(node.Content) > most:
+		d.fail(node, path, "%d entries are over the limit of %d", len(node.Content), most)
 		return
 	}
-	for _, argument := range node.Content {
-		*target = append(*target, d.text(argument, path, MaxArgumentBytes))
+	for _, each := range node.Content {
+		*target = append(*target, d.text(each, path, bytes))
 	}
 }
 

@@ -38,6 +38,9 @@ const (
 	MaxComputeMilli        = 1000
 	MaxBatchSize           = 4096
 	MaxBatchWait           = 10 * time.Second
+	MaxSLO                 = time.Hour
+	MaxPadNames            = 64
+	MaxPadNameBytes        = 128
 	MaxScale               = 256
 	MaxScaleIdle           = 24 * time.Hour
 	MaxStartTimeout        = time.Hour
@@ -87,9 +90,11 @@ type DeviceRequest struct {
 
 // Batch is how requests are joined.
 type Batch struct {
-	Policy  string        `json:"policy"`      // BatchAdaptive, BatchWindow or BatchNone
-	MaxSize int           `json:"max_size"`    // rows of the first dimension; 1: no joining
-	MaxWait time.Duration `json:"max_wait_ns"` // for the first request of a batch
+	Policy  string        `json:"policy"`        // BatchAdaptive, BatchWindow or BatchNone
+	MaxSize int           `json:"max_size"`      // rows of the first dimension; 1: no joining
+	MaxWait time.Duration `json:"max_wait_ns"`   // for the first request of a batch
+	SLO     time.Duration `json:"slo_ns"`        // from a request's arrival to its deadline, unless it has an earlier one; 0: none
+	Pad     []string      `json:"pad,omitempty"` // tensors whose second dimension may differ within a batch
 }
 
 // Scale is how many Instances there may be and when.

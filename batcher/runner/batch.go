@@ -101,10 +101,15 @@ func (l *lane) run(b *batch) {
 	for i, c := range b.calls {
 		members[i], rows[i] = c.request, c.Size
 	}
-	request := join(l.key.Function, members)
+	request, err := join(l.key.Function, members, l.route.Pad)
 	sent := time.Now()
 	var server peer.Peer
-	response, err := b.endpoint.client.ModelInfer(b.outgoing(), request, grpc.Peer(&server))
+	var response *inference.ModelInferResponse
+	if err == nil {
+		ctx, spans := l.traceBatch(b.outgoing(), b)
+		response, err = b.endpoint.client.ModelInfer(ctx, request, grpc.Peer(&server))
+		spans.end(err)
+	}
 	received := time.Now()
 
 	gone := lost(b.ctx, err)
@@ -158,13 +163,31 @@ func (l *lane) settle(b *batch, err error, gone, again bool) {
 func (l *lane) answers(b *batch, response *inference.ModelInferResponse, rows []int, err error) ([]*inference.ModelInferResponse, error) {
 	switch {
 	case err == nil && l.route.Joins():
-		return split(response, rows)
+		return l.split(b, response, rows)
 	case err == nil:
 		return pass(response)
-	case b.ctx.Err() != nil:
-		return nil, ended(b.ctx)
+	case over(b.ctx):
+		return nil, ended(b.ctx, true)
 	case lost(b.ctx, err):
 		return nil, fmt.Errorf("%w: instance %s ended while it had the request", ErrUnavailable, b.endpoint.Instance)
 	}
 	return nil, fmt.Errorf("function %s: %w", l.key.Function, err)
+}
+
+// split is split, and cuts what was padded.
+func (l *lane) split(b *batch, response *inference.ModelInferResponse, rows []int) ([]*inference.ModelInferResponse, error) {
+	answers, err := split(response, rows)
+	if err != nil || len(l.route.Pad) == 0 {
+		return answers, err
+	}
+	for i, c := range b.calls {
+		length := paddedLength(c.request, l.route.Pad)
+		if length == 0 {
+			continue
+		}
+		if err := cutPadded(answers[i], l.route.Pad, length); err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
 }

@@ -45,7 +45,7 @@ func (l *lane) newCall(ctx context.Context, request *inference.ModelInferRequest
 	c.Priority = uint32(min(parameter(request, priorityParameter), math.MaxUint32))
 	if l.route.Joins() {
 		var err error
-		if c.Size, c.ShapeClass, err = classify(request); err != nil {
+		if c.Size, c.ShapeClass, err = classify(request, l.route.Pad); err != nil {
 			return nil, nil, err
 		}
 		if c.Size > l.route.MaxSize {
@@ -63,6 +63,9 @@ func (l *lane) newCall(ctx context.Context, request *inference.ModelInferRequest
 	}
 	if timeout := parameter(request, timeoutParameter); timeout > 0 && timeout < left.Microseconds() {
 		left, given = time.Duration(timeout)*time.Microsecond, true
+	}
+	if slo := l.route.SLO; slo > 0 && slo < left {
+		left, given = slo, true
 	}
 	wait := l.route.StartTimeout
 	if given {

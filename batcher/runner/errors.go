@@ -29,11 +29,40 @@ var (
 	ErrRoute = errors.New("route")
 )
 
+// Why a deadline was missed: each is ErrExpired, and counted by itself.
+var (
+	errExpiredQueued  = fmt.Errorf("%w in the queue", ErrExpired)
+	errLate           = fmt.Errorf("%w before it could be met", ErrExpired)
+	errExpiredRunning = fmt.Errorf("%w while the function had the request", ErrExpired)
+)
+
+// The causes of a missed deadline: it passed in the queue, it could not be met any more, or it passed while the request ran.
+const (
+	missQueued  = "queued"
+	missLate    = "late"
+	missRunning = "running"
+)
+
+var missCauses = []string{missQueued, missLate, missRunning}
+
+// missCause is the label under which a missed deadline is counted; empty: none was.
+func missCause(err error) string {
+	switch {
+	case errors.Is(err, errExpiredQueued):
+		return missQueued
+	case errors.Is(err, errLate):
+		return missLate
+	case errors.Is(err, errExpiredRunning):
+		return missRunning
+	}
+	return ""
+}
+
 // shedError is what a request ends with that left the queue without being run.
 func shedError(reason batcher.Reason, waited time.Duration) error {
 	waited = waited.Round(time.Millisecond)
 	if reason == batcher.ReasonLate {
-		return fmt.Errorf("%w: after %v in the queue the function could not answer in time any more", ErrExpired, waited)
+		return fmt.Errorf("%w: after %v in the queue the function could not answer in time any more", errLate, waited)
 	}
-	return fmt.Errorf("%w in the queue, after %v", ErrExpired, waited)
+	return fmt.Errorf("%w, after %v", errExpiredQueued, waited)
 }

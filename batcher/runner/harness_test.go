@@ -76,7 +76,12 @@ func (s *scaler) last() [2]int {
 // start makes a Runner with a route for simple. It is run until the test ends.
 func start(t *testing.T, route Route, demand Demand) *Runner {
 	t.Helper()
-	r := New(Config{Demand: demand})
+	return startWith(t, route, Config{Demand: demand})
+}
+
+func startWith(t *testing.T, route Route, config Config) *Runner {
+	t.Helper()
+	r := New(config)
 	if err := r.SetRoute(simple, route); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestHorizon(t *testing.T) {
 			if took := time.Since(begun); took < MaxDuration || took > MaxDuration+horizonStep {
 				t.Errorf("ended after %s", took)
 			}
-			if err := ended(ctx); !errors.Is(err, ErrExpired) {
+			if err := ended(ctx, false); !errors.Is(err, ErrExpired) {
 				t.Errorf("ended with %v", err)
 			}
 		}
@@ -30,8 +30,24 @@ func TestHorizon(t *testing.T) {
 		left, forget := h.bound(gone)
 		defer forget()
 		leave()
-		if err := ended(left); !errors.Is(err, ErrCancelled) || ctx.Err() != nil {
+		if err := ended(left, false); !errors.Is(err, ErrCancelled) || ctx.Err() != nil {
 			t.Errorf("who leaves gets %v, and a neighbour %v", err, ctx.Err())
+		}
+	})
+}
+
+// A client's own timer ends first and cancels the request: that is a missed deadline; long before it, it is not.
+func TestCancelledAtItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, of := range []struct {
+			left time.Duration
+			want error
+		}{{time.Second, ErrCancelled}, {clientLead / 2, errExpiredRunning}} {
+			ctx, leave := context.WithTimeout(t.Context(), of.left)
+			leave()
+			if err := ended(ctx, true); !errors.Is(err, of.want) {
+				t.Errorf("cancelled %s before its deadline: %v, want %v", of.left, err, of.want)
+			}
 		}
 	})
 }

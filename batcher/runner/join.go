@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -20,9 +21,10 @@ const (
 )
 
 // classify returns the rows of a request along the first dimension, and its shape class: requests of one class have
-// the same inputs in the same order but for the number of rows, and the same parameters. An input without rows, or
+// the same inputs in the same order but for the number of rows, and the same parameters. Where a tensor is padded, its second
+// dimension lies between the same powers of two, so that padding no more than doubles the data. An input without rows, or
 // inputs that disagree on them, give ErrRequest.
-func classify(request *inference.ModelInferRequest) (rows int, class string, err error) {
+func classify(request *inference.ModelInferRequest, pad []string) (rows int, class string, err error) {
 	// Counts and lengths go before what they count, so that a client cannot make two kinds of requests look alike.
 	key := binary.AppendUvarint(nil, uint64(len(request.GetInputs())))
 	for i, input := range request.GetInputs() {
@@ -38,7 +40,10 @@ func classify(request *inference.ModelInferRequest) (rows int, class string, err
 		rows = int(shape[0])
 		key = appendText(appendText(key, input.GetName()), input.GetDatatype())
 		key = binary.AppendUvarint(key, uint64(len(shape)))
-		for _, dimension := range shape[1:] {
+		for i, dimension := range shape[1:] {
+			if i == 0 && padded(pad, input) {
+				dimension = int64(bits.Len64(uint64(max(dimension, 1) - 1)))
+			}
 			key = binary.AppendUvarint(key, uint64(dimension))
 		}
 		key = appendParameters(key, input.GetParameters())
@@ -77,9 +82,24 @@ func parameterisedOutputs(request *inference.ModelInferRequest) bool {
 	return false
 }
 
+// padded says whether an input's second dimension may differ within a batch.
+func padded(pad []string, input *inference.ModelInferRequest_InferInputTensor) bool {
+	return slices.Contains(pad, input.GetName()) && tensor.CanPad(input.GetShape())
+}
+
+// paddedLength is the second dimension of a request's first input that is padded; 0: none is.
+func paddedLength(request *inference.ModelInferRequest, pad []string) int64 {
+	for _, input := range request.GetInputs() {
+		if padded(pad, input) {
+			return input.GetShape()[1]
+		}
+	}
+	return 0
+}
+
 // join makes the request that goes to the function from requests of one shape class with raw contents. One request
 // alone shares its data with the result.
-func join(function string, members []*inference.ModelInferRequest) *inference.ModelInferRequest {
+func join(function string, members []*inference.ModelInferRequest, pad []string) (*inference.ModelInferRequest, error) {
 	first := members[0]
 	joined := &inference.ModelInferRequest{
 		ModelName:        function,
@@ -89,7 +109,7 @@ func join(function string, members []*inference.ModelInferRequest) *inference.Mo
 	}
 	if len(members) == 1 {
 		joined.Id, joined.Outputs = first.GetId(), first.GetOutputs()
-		return joined
+		return joined, nil
 	}
 	// Every output is asked for, and filtered per request: a name that does not exist must fail its own request alone.
 	if parameterisedOutputs(first) {
@@ -106,17 +126,35 @@ func join(function string, members []*inference.ModelInferRequest) *inference.Mo
 			Name: input.GetName(), Datatype: input.GetDatatype(), Parameters: input.GetParameters(),
 			Shape: append([]int64{rows}, input.GetShape()[1:]...),
 		}
-		length := 0
-		for _, member := range members {
-			length += len(member.GetRawInputContents()[i])
+		var err error
+		if joined.RawInputContents[i], err = joinData(members, i, joined.Inputs[i], padded(pad, input)); err != nil {
+			return nil, fmt.Errorf("%w: inputs[%d] %q: %w", ErrRequest, i, input.GetName(), err)
 		}
-		raw := make([]byte, 0, length)
-		for _, member := range members {
-			raw = append(raw, member.GetRawInputContents()[i]...)
-		}
-		joined.RawInputContents[i] = raw
 	}
-	return joined
+	return joined, nil
+}
+
+// joinData puts the data of the members' i-th inputs one behind the other. Where they are padded, it sets the result's length.
+func joinData(
+	members []*inference.ModelInferRequest, i int, joined *inference.ModelInferRequest_InferInputTensor, padded bool,
+) (raw []byte, err error) {
+	size := 0
+	for _, member := range members {
+		size += len(member.GetRawInputContents()[i])
+		if padded {
+			joined.Shape[1] = max(joined.Shape[1], member.GetInputs()[i].GetShape()[1])
+		}
+	}
+	raw = make([]byte, 0, size)
+	for _, member := range members {
+		data, shape := member.GetRawInputContents()[i], member.GetInputs()[i].GetShape()
+		if !padded || shape[1] == joined.Shape[1] {
+			raw = append(raw, data...)
+		} else if raw, err = tensor.Pad(raw, joined.GetDatatype(), shape, data, joined.Shape[1]); err != nil {
+			return nil, err
+		}
+	}
+	return raw, nil
 }
 
 // functionParameters leaves out the parameters that are not the function's.

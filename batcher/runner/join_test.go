@@ -2,11 +2,14 @@ package runner
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"sluice/batcher/runner/functiontest"
 	"sluice/batcher/tensor"
 	"sluice/proto/gen/inference"
 )
@@ -38,7 +41,7 @@ func FuzzJoin(f *testing.F) {
 		for i, size := range sizes {
 			rows[i] = int(size%4) + 1
 			members[i], data = cut(data, rows[i], int(width%5))
-			got, own, err := classify(members[i])
+			got, own, err := classify(members[i], nil)
 			if err != nil || got != rows[i] {
 				t.Fatalf("classify request of %d rows: %d, %v", rows[i], got, err)
 			}
@@ -51,7 +54,10 @@ func FuzzJoin(f *testing.F) {
 		for i, member := range members {
 			kept[i] = proto.CloneOf(member)
 		}
-		joined := join("echo", members)
+		joined, err := join("echo", members, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for i, input := range joined.GetInputs() {
 			if err := tensor.Check(input.GetDatatype(), input.GetShape(), joined.GetRawInputContents()[i]); err != nil {
 				t.Fatalf("joined input %d: %v", i, err)
@@ -99,7 +105,7 @@ func TestClassify(t *testing.T) {
 		request, _ := cut(nil, 2, 1)
 		return request
 	}
-	_, class, err := classify(base())
+	_, class, err := classify(base(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +133,7 @@ func TestClassify(t *testing.T) {
 	} {
 		request := base()
 		change(request)
-		if _, other, err := classify(request); err != nil || other == class {
+		if _, other, err := classify(request, nil); err != nil || other == class {
 			t.Errorf("another %s: class is the same, or %v", name, err)
 		}
 	}
@@ -135,10 +141,66 @@ func TestClassify(t *testing.T) {
 	same.Id = "other"
 	same.Parameters = map[string]*inference.InferParameter{"timeout": number(1), "priority": number(2)}
 	same.Outputs = []*inference.ModelInferRequest_InferRequestedOutputTensor{{Name: "text"}}
-	if _, other, err := classify(same); err != nil || other != class {
+	if _, other, err := classify(same, nil); err != nil || other != class {
 		t.Errorf("id, timeout, priority and outputs make another class, or %v", err)
 	}
-	if got := fmt.Sprint(join("f", []*inference.ModelInferRequest{same, base()}).GetParameters()); got != "map[]" {
+	joined, err := join("f", []*inference.ModelInferRequest{same, base()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(joined.GetParameters()); got != "map[]" {
 		t.Errorf("the function gets parameters %s", got)
+	}
+}
+
+// Requests that differ in a dimension that is padded share a batch, and each gets its own part of the answer.
+func TestPadding(t *testing.T) {
+	echo := &functiontest.Function{Infer: func(call functiontest.Call) (*inference.ModelInferResponse, error) {
+		input := call.Request.GetInputs()[0]
+		return &inference.ModelInferResponse{
+			Outputs: []*inference.ModelInferResponse_InferOutputTensor{
+				{Name: "WORDS", Datatype: "BYTES", Shape: input.GetShape()}, {Name: "PADDED", Datatype: "BYTES", Shape: input.GetShape()},
+			},
+			RawOutputContents: [][]byte{call.Request.GetRawInputContents()[0], call.Request.GetRawInputContents()[0]},
+		}, nil
+	}}
+	r := start(t, Route{Policy: "window", MaxSize: 2, MaxWait: time.Hour, StartTimeout: time.Hour, Pad: []string{"WORDS"}}, nil)
+	serve(t, r, echo, 1)
+	words := func(words ...string) *inference.ModelInferRequest {
+		var raw []byte
+		for _, word := range words {
+			raw = append(binary.LittleEndian.AppendUint32(raw, uint32(len(word))), word...)
+		}
+		return &inference.ModelInferRequest{
+			Inputs: []*inference.ModelInferRequest_InferInputTensor{
+				{Name: "WORDS", Datatype: "BYTES", Shape: []int64{1, int64(len(words))}},
+			},
+			RawInputContents: [][]byte{raw},
+		}
+	}
+	short, long := words("a", "bc", "def"), words("g", "h", "i", "j")
+	results := []<-chan result{inferLater(t.Context(), r, short), inferLater(t.Context(), r, long)}
+	for i, request := range []*inference.ModelInferRequest{short, long} {
+		got := <-results[i]
+		if got.err != nil {
+			t.Fatal(got.err)
+		}
+		if output := got.response.GetOutputs()[0]; output.GetShape()[1] != request.GetInputs()[0].GetShape()[1] ||
+			!bytes.Equal(got.response.GetRawOutputContents()[0], request.GetRawInputContents()[0]) {
+			t.Errorf("request %d is answered with %v %q", i, output, got.response.GetRawOutputContents()[0])
+		}
+		if output := got.response.GetOutputs()[1]; output.GetShape()[1] != 4 {
+			t.Errorf("an output that is not to be cut has shape %v", output.GetShape())
+		}
+	}
+	if calls := echo.Calls(); len(calls) != 1 {
+		t.Errorf("%d batches ran, want one", len(calls))
+	}
+	_, class, err := classify(short, []string{"WORDS"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, other, err := classify(words("1", "2", "3", "4", "5"), []string{"WORDS"}); err != nil || other == class {
+		t.Errorf("lengths on both sides of a power of two share a batch (%v)", err)
 	}
 }

@@ -13,6 +13,10 @@ import (
 	"sluice/proto/gen/inference"
 )
 
+// clientLead is how much earlier a client's deadline may pass there than here, where the time left is counted from the request's
+// arrival: a client that gives up so shortly before has missed its deadline.
+const clientLead = 20 * time.Millisecond
+
 // lane is the queue of one Key with the Instances that serve it. All its state changes in update.
 type lane struct {
 	runner  *Runner
@@ -117,7 +121,7 @@ func (l *lane) infer(ctx context.Context, request *inference.ModelInferRequest) 
 	start := time.Now()
 	c, cancel, err := l.newCall(ctx, request)
 	if err != nil {
-		l.meter.count(outcome(err))
+		l.count(err, time.Since(start))
 		return nil, err
 	}
 	defer cancel()
@@ -125,8 +129,7 @@ func (l *lane) infer(ctx context.Context, request *inference.ModelInferRequest) 
 	if err == nil {
 		err = choose(response, request.GetOutputs())
 	}
-	l.meter.count(outcome(err))
-	l.tallies.request(err, time.Since(start))
+	l.count(err, time.Since(start))
 	if err != nil {
 		return nil, err
 	}
@@ -151,8 +154,12 @@ func (l *lane) wait(c *call) (*inference.ModelInferResponse, error) {
 	case a := <-c.done:
 		return a.response, a.err
 	case <-c.ctx.Done():
-		l.update(nil, func() { l.abandon(c) })
-		return nil, ended(c.ctx)
+		running := false
+		l.update(nil, func() {
+			running = c.batch != nil
+			l.abandon(c)
+		})
+		return nil, ended(c.ctx, running)
 	}
 }
 
@@ -260,10 +267,21 @@ func (l *lane) wake(err error) {
 	}
 }
 
-// ended is the error of a context that has ended.
-func ended(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return ErrExpired
+// over says whether a context has ended. The function may notice that the deadline has passed before the timer here does.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// ended is the error of a call whose context has ended; running says that the function had it.
+func ended(ctx context.Context, running bool) error {
+	deadline, ok := ctx.Deadline()
+	missed := ok && time.Until(deadline) < clientLead || errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+	switch {
+	case !missed:
+		return ErrCancelled
+	case running:
+		return errExpiredRunning
 	}
-	return ErrCancelled
+	return errExpiredQueued
 }

@@ -37,7 +37,7 @@ func (r *Runner) Metadata(ctx context.Context, key Key) (*inference.ModelMetadat
 	})
 	switch {
 	case ctx.Err() != nil:
-		return nil, ended(ctx)
+		return nil, ended(ctx, false)
 	case gone:
 		return nil, fmt.Errorf("%w: instance %s does not answer", ErrUnavailable, e.Instance)
 	case err != nil:
@@ -75,7 +75,7 @@ func (l *lane) borrow(ctx context.Context) (e *endpoint, err error) {
 			}
 		case <-ctx.Done():
 			l.update(nil, func() { delete(l.waiters, waiter) })
-			return nil, ended(ctx)
+			return nil, ended(ctx, false)
 		}
 	}
 }

@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"sluice/batcher"
 	"sluice/proto/gen/inference"
@@ -49,6 +51,12 @@ type Route struct {
 	// first dimension means nothing.
 	MaxSize int
 	MaxWait time.Duration
+	// SLO is how long after its arrival an answer is of use, for a request without an earlier deadline; 0: as long as its
+	// caller waits.
+	SLO time.Duration
+	// Pad names tensors whose second dimension may differ between the requests of a batch: inputs are padded to the longest
+	// with zeros (BYTES: with empty elements), outputs are cut to the length of their request's first such input.
+	Pad []string
 	// StartTimeout is how long a request without a deadline waits in the queue; 0 stands for DefaultStartTimeout.
 	StartTimeout time.Duration
 }
@@ -83,6 +91,8 @@ type Config struct {
 	Demand Demand
 	// Log may be nil.
 	Log *slog.Logger
+	// Tracer makes spans of requests and batches, in the traces that the contexts carry; nil: nothing is traced.
+	Tracer trace.Tracer
 	// Metrics is where Prometheus metrics are registered, or nil.
 	Metrics prometheus.Registerer
 }
@@ -92,6 +102,7 @@ type Runner struct {
 	demand  Demand
 	log     *slog.Logger
 	metrics *metrics
+	tracer  trace.Tracer
 	epoch   time.Time
 	horizon horizon
 
@@ -114,10 +125,14 @@ func New(config Config) *Runner {
 		config.Demand = nobody{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Runner{
-		demand: config.Demand, log: config.Log, metrics: newMetrics(config.Metrics), epoch: time.Now(),
+	r := &Runner{
+		demand: config.Demand, log: config.Log, metrics: newMetrics(config.Metrics), tracer: config.Tracer, epoch: time.Now(),
 		ctx: ctx, cancel: cancel, lanes: make(map[Key]*lane),
 	}
+	if config.Metrics != nil {
+		config.Metrics.MustRegister(tritonMetrics{r})
+	}
+	return r
 }
 
 // Run waits for ctx to end, then fails what is queued, breaks off the Batches that run and returns when they have
@@ -159,7 +174,7 @@ func (r *Runner) SetRoute(key Key, route Route) error {
 		return fmt.Errorf("%w: the server is stopping", ErrUnavailable)
 	}
 	if old := r.lanes[key]; old != nil {
-		if old.route != route {
+		if !reflect.DeepEqual(old.route, route) {
 			return fmt.Errorf("%w %s: is there with other limits", ErrRoute, key)
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -207,6 +208,14 @@ func TestTimeoutParameter(t *testing.T) {
 	}
 	if _, err := r.Infer(t.Context(), simple, request); !errors.Is(err, ErrExpired) {
 		t.Errorf("request with a timeout ended with %v", err)
+	}
+}
+
+// The route's SLO is the deadline of a request that has no earlier one.
+func TestSLO(t *testing.T) {
+	r := start(t, Route{Policy: "none", MaxSize: 1, SLO: time.Millisecond}, nil)
+	if _, err := r.Infer(t.Context(), simple, functiontest.Request(1, 1)); !errors.Is(err, ErrExpired) {
+		t.Errorf("request to a function that has an SLO ended with %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 
 	"sluice/batcher/tensor"
 	"sluice/proto/gen/inference"
@@ -35,6 +36,22 @@ func split(response *inference.ModelInferResponse, rows []int) ([]*inference.Mod
 		}
 	}
 	return answers, nil
+}
+
+// cutPadded gives an answer's outputs that were padded the length that their request's inputs had. One that is not longer stays.
+func cutPadded(answer *inference.ModelInferResponse, pad []string, length int64) error {
+	for k, output := range answer.GetOutputs() {
+		shape := output.GetShape()
+		if !slices.Contains(pad, output.GetName()) || !tensor.CanPad(shape) || shape[1] <= length {
+			continue
+		}
+		data, err := tensor.Cut(output.GetDatatype(), shape, answer.GetRawOutputContents()[k], length)
+		if err != nil {
+			return fmt.Errorf("%w: output %q: %w", ErrOutput, output.GetName(), err)
+		}
+		output.Shape[1], answer.RawOutputContents[k] = length, data
+	}
+	return nil
 }
 
 // pass checks the function's answer to a request that was not joined. An output whose data do not fit its shape gives

@@ -17,6 +17,7 @@ type tallies struct {
 	batches uint64
 	success tally
 	fail    tally
+	reasons map[string]uint64 // of fail, in Triton's words
 	queue   tally
 	compute steps
 	sizes   map[int]*steps
@@ -42,12 +43,16 @@ func (s *steps) add(count int, input, infer, output time.Duration) {
 	s.output.add(count, output)
 }
 
-// request counts a request that was queued.
+// request counts a request that has ended.
 func (t *tallies) request(err error, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
 		t.fail.add(1, took)
+		if t.reasons == nil {
+			t.reasons = make(map[string]uint64)
+		}
+		t.reasons[failureReason(err)]++
 	} else {
 		t.success.add(1, took)
 	}

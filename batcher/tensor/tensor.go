@@ -120,11 +120,9 @@ func Split(datatype string, shape []int64, raw []byte, rows []int) ([][]byte, er
 	}
 	parts := make([][]byte, len(rows))
 	for i, count := range rows {
-		end := int(perRow * int64(count) * elementBytes[datatype])
-		if datatype == Bytes {
-			if end, err = skipBytes(raw, perRow*int64(count)); err != nil {
-				return nil, err
-			}
+		end, err := elementsEnd(datatype, raw, perRow*int64(count))
+		if err != nil {
+			return nil, err
 		}
 		parts[i], raw = raw[:end:end], raw[end:]
 	}

@@ -120,3 +120,53 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+func TestPad(t *testing.T) {
+	for _, test := range []struct {
+		datatype string
+		shape    []int64
+		raw      string
+		length   int64
+		want     string
+	}{
+		{"UINT8", []int64{2, 2}, "abcd", 3, "ab\x00cd\x00"},
+		{"INT16", []int64{1, 1, 2}, "aabb", 2, "aabb\x00\x00\x00\x00"},
+		{
+			"BYTES",
+			[]int64{2, 1},
+			"\x01\x00\x00\x00a\x02\x00\x00\x00bc", 2,
+			"\x01\x00\x00\x00a\x00\x00\x00\x00\x02\x00\x00\x00bc\x00\x00\x00\x00",
+		},
+		{"FP32", []int64{1, 0}, "", 1, "\x00\x00\x00\x00"},
+		{"FP32", []int64{0, 3}, "", 4, ""},
+	} {
+		got, err := Pad(nil, test.datatype, test.shape, []byte(test.raw), test.length)
+		if err != nil || string(got) != test.want {
+			t.Errorf("Pad(%s%v, %d) = %q, %v, want %q", test.datatype, test.shape, test.length, got, err, test.want)
+		}
+	}
+}
+
+// FuzzPad checks that data that were padded are a tensor, and cut to what they were are those data again.
+func FuzzPad(f *testing.F) {
+	f.Add("BYTES", uint8(2), uint8(1), uint8(1), uint8(3), []byte("\x01\x00\x00\x00a\x00\x00\x00\x00"))
+	f.Add("INT16", uint8(3), uint8(2), uint8(1), uint8(4), []byte("abcdefghijkl"))
+	f.Fuzz(func(t *testing.T, datatype string, rows, has, inner, more uint8, raw []byte) {
+		shape := []int64{int64(rows), int64(has), int64(inner)}
+		if Check(datatype, shape, raw) != nil {
+			return
+		}
+		length := int64(has) + int64(more)
+		padded, err := Pad(nil, datatype, shape, raw, length)
+		if err != nil {
+			t.Fatal(err)
+		}
+		longer := []int64{int64(rows), length, int64(inner)}
+		if err := Check(datatype, longer, padded); err != nil {
+			t.Fatal(err)
+		}
+		if cut, err := Cut(datatype, longer, padded, int64(has)); err != nil || !bytes.Equal(cut, raw) {
+			t.Fatalf("%q padded is %q, and cut again %q, %v", raw, padded, cut, err)
+		}
+	})
+}

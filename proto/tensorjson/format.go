@@ -46,14 +46,18 @@ func FormatResponse(response *inference.ModelInferResponse, form Form) (body []b
 			Name: output.GetName(), Datatype: output.GetDatatype(), Shape: output.GetShape(),
 			Parameters: parameterValues(output.GetParameters()),
 		}
-		if form.isBinary(one.Name) {
+		switch {
+		case form.shared[one.Name]:
+		case form.isBinary(one.Name):
 			if one.Parameters == nil {
 				one.Parameters = make(map[string]any)
 			}
 			one.Parameters[binaryDataSize] = len(raw[i])
 			tail = append(tail, raw[i])
-		} else if one.Data, err = formatData(one.Datatype, raw[i]); err != nil {
-			return nil, 0, fmt.Errorf("output %q: %w", one.Name, err)
+		default:
+			if one.Data, err = formatData(one.Datatype, raw[i]); err != nil {
+				return nil, 0, fmt.Errorf("output %q: %w", one.Name, err)
+			}
 		}
 		object.Outputs = append(object.Outputs, one)
 	}

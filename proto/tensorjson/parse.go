@@ -33,7 +33,8 @@ type outputObject struct {
 }
 
 // ParseRequest reads a request whose first headerBytes are JSON and whose tensors, binary data included, have at most
-// dataBytesMax. All data become raw_input_contents; binary ones are not copied. Unknown fields are refused. The model's name
+// dataBytesMax. All data become raw_input_contents, binary ones without a copy; an input in shared
+// memory has none there. Unknown fields are refused. The model's name
 // and version are not in the body. Errors wrap ErrSyntax.
 func ParseRequest(body []byte, headerBytes, dataBytesMax int) (*inference.ModelInferRequest, Form, error) {
 	request, form, err := parse(body, headerBytes, dataBytesMax)
@@ -57,7 +58,7 @@ func parse(body []byte, headerBytes, dataBytesMax int) (*inference.ModelInferReq
 	if len(in.Inputs) > tensorsMax || len(in.Outputs) > tensorsMax {
 		return nil, Form{}, fmt.Errorf("%d inputs and %d outputs, the limit is %d of each", len(in.Inputs), len(in.Outputs), tensorsMax)
 	}
-	form := Form{named: make(map[string]bool)}
+	form := Form{named: make(map[string]bool), shared: make(map[string]bool)}
 	request := &inference.ModelInferRequest{Id: in.ID}
 	var err error
 	if form.binary, err = takeFlag(in.Parameters, binaryDataOutput, false); err != nil {
@@ -108,6 +109,17 @@ func addInput(request *inference.ModelInferRequest, input inputObject, reader *d
 	if err != nil {
 		return err
 	}
+	tensor := &inference.ModelInferRequest_InferInputTensor{Name: input.Name, Datatype: input.Datatype, Shape: input.Shape}
+	if tensor.Parameters, err = parameters(input.Parameters); err != nil {
+		return err
+	}
+	if tensor.Parameters[sharedRegion] != nil {
+		if binary || input.Data != nil {
+			return fmt.Errorf("%s and the tensor's data are both given", sharedRegion)
+		}
+		request.Inputs = append(request.Inputs, tensor)
+		return nil
+	}
 	if binary && input.Data != nil {
 		return fmt.Errorf("data and %s are both given", binaryDataSize)
 	}
@@ -121,10 +133,6 @@ func addInput(request *inference.ModelInferRequest, input inputObject, reader *d
 		raw, err = reader.parse(input.Datatype, input.Data)
 	}
 	if err != nil {
-		return err
-	}
-	tensor := &inference.ModelInferRequest_InferInputTensor{Name: input.Name, Datatype: input.Datatype, Shape: input.Shape}
-	if tensor.Parameters, err = parameters(input.Parameters); err != nil {
 		return err
 	}
 	request.Inputs = append(request.Inputs, tensor)
@@ -141,6 +149,9 @@ func addOutput(request *inference.ModelInferRequest, output outputObject, form *
 	tensor := &inference.ModelInferRequest_InferRequestedOutputTensor{Name: output.Name}
 	if tensor.Parameters, err = parameters(output.Parameters); err != nil {
 		return err
+	}
+	if tensor.Parameters[sharedRegion] != nil {
+		form.shared[output.Name] = true
 	}
 	request.Outputs = append(request.Outputs, tensor)
 	return nil

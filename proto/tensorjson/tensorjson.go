@@ -29,10 +29,14 @@ const (
 	binaryDataOutput = "binary_data_output"
 )
 
+// sharedRegion is the parameter of a tensor in shared memory (protocol/extension_shared_memory.md).
+const sharedRegion = "shared_memory_region"
+
 // Form is how an answer's outputs are to be written, as its request said. The zero value writes JSON alone.
 type Form struct {
 	binary bool            // outputs that the request does not name
 	named  map[string]bool // those that it names
+	shared map[string]bool // those that it wants in shared memory: only where they lie is written
 }
 
 func (f Form) isBinary(output string) bool {
