@@ -62,17 +62,19 @@ var layers = []layer{
 	// The pool, the daemon's side.
 	{"broker/client", []string{"broker/lease", "broker/device", generated}, "speaks to the broker over its API alone, so that it may be on another machine"},
 	{"broker/session", []string{"broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "greets shims and hands them over; never touches a driver"},
+	{"broker/buildcache", nil, "files of a driver's cache, packed by the worker and stored by the daemon; knows neither"},
 	{"broker/handover", []string{"broker/lease", "broker/device"}, "the messages between daemon and worker; both import it"},
 	{"broker/supervisor", []string{"broker/device", "broker/handover"}, "knows workers as processes, and nothing of leases but what it hands over"},
-	{"broker/server", []string{"broker/device", "broker/lease", "broker/handover", "broker/session", "broker/supervisor", generated}, "the broker's API over the ledger; joins leases and workers"},
+	{"broker/server", []string{"broker/device", "broker/lease", "broker/buildcache", "broker/handover", "broker/session", "broker/supervisor", generated}, "the broker's API over the ledger; joins leases and workers"},
 
 	// The pool, the worker's side.
 	{"broker/device/opencl", []string{"broker/device"}, "lists devices through the driver"},
-	{"broker/worker", []string{"broker/dispatch", "broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "the life of one worker process"},
+	{"broker/worker", []string{"broker/buildcache", "broker/dispatch", "broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "the life of one worker process"},
 	{"broker/dispatch", []string{"vdev/wire"}, "calls the driver; distrusts every frame"},
 
 	// The virtual device.
 	{"vdev/gen", []string{"vdev/spec", "vdev/wire"}, "description and layout in, sources out"},
+	{"vdev/trace", []string{"vdev/spec"}, "reads what a traced program wrote; knows calls by their names alone"},
 
 	{"store/storetest", []string{"store"}, "the conformance suite sees the interfaces alone"},
 	{"store/bolt", []string{"store"}, "one engine"},

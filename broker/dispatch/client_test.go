@@ -62,7 +62,7 @@ func (s *server) open(t *testing.T) *client {
 	if err != nil || n != len(answer) || binary.LittleEndian.Uint32(answer[8:]) != 1 {
 		t.Fatalf("no welcome: %x, %v", answer[:n], err)
 	}
-	c.welcome = wire.Welcome{ArenaBytes: binary.LittleEndian.Uint64(answer[16:]), CreditBytes: binary.LittleEndian.Uint64(answer[24:])}
+	c.welcome = wire.Welcome{ArenaBytes: binary.LittleEndian.Uint64(answer[16:]), CreditBytes: binary.LittleEndian.Uint64(answer[24:]), ArenaAddress: binary.LittleEndian.Uint64(answer[32:])}
 	messages, err := unix.ParseSocketControlMessage(control[:controls])
 	if err != nil || len(messages) != 1 {
 		t.Fatalf("no descriptors: %v", err)
@@ -136,11 +136,9 @@ func numbered(number uint16, slot int, arguments ...any) []byte {
 
 // numberOf panics where the description has no such call.
 func numberOf(name string) uint16 {
-	for _, calls := range [][]spec.Call{spec.OpenCL, spec.Session} {
-		for _, c := range calls {
-			if c.Name == name {
-				return c.Number
-			}
+	for _, c := range spec.OpenCL.All() {
+		if c.Name == name {
+			return c.Number
 		}
 	}
 	panic("no call " + name)
@@ -251,11 +249,11 @@ const programSource = "kernel void k(global int *a, int b, local int *c) { a[0] 
 // furnish makes one object of each kind.
 func (c *client) furnish(t *testing.T) {
 	t.Helper()
-	c.want(t, 0, "clCreateContext", contextHandle)
-	c.want(t, 0, "clCreateCommandQueueWithProperties", contextHandle, queueHandle, 0)
+	c.want(t, 0, "clCreateContext", 1, wire.DeviceHandle, contextHandle)
+	c.want(t, 0, "clCreateCommandQueueWithProperties", contextHandle, wire.DeviceHandle, queueHandle, 0)
 	c.want(t, 0, "clCreateBuffer", contextHandle, bufferHandle, 1, 4096)
 	c.want(t, 0, "clCreateProgramWithSource", contextHandle, programHandle, text(programSource))
-	c.want(t, 0, "clBuildProgram", programHandle, text(""))
+	c.want(t, 0, "clBuildProgram", programHandle, 0, text(""), text(""), text(""))
 	c.want(t, 0, "clCreateKernel", programHandle, kernelHandle, text("k"))
 	c.want(t, 0, "clCreateUserEvent", contextHandle, eventHandle)
 }

@@ -136,6 +136,20 @@ func (d *decoder) ticket() uint32 {
 	return d.ticketTaken
 }
 
+// address returns an address of shared virtual memory, or none for 0. One that is
+// in no allocation, as after its free, refuses the call.
+func (d *decoder) address() address {
+	a := d.scalar()
+	if a == 0 || d.violation != nil {
+		return address{}
+	}
+	found, ok := d.session.svmAt(a)
+	if !ok {
+		d.refused = C.CL_INVALID_VALUE
+	}
+	return found
+}
+
 func (d *decoder) sizes() *C.size_t {
 	n := d.scalar()
 	if n == wire.ListAbsent {
@@ -203,6 +217,20 @@ func (d *decoder) created(k kind) *object {
 	*o = object{kind: k, failed: C.CL_INVALID_VALUE}
 	d.made = append(d.made, o)
 	return o
+}
+
+// createdList returns the free entries that a create of several names.
+func (d *decoder) createdList(k kind) []*object {
+	n := d.scalar()
+	if n > wire.ListMax || n > uint64(len(d.rest)/8) {
+		d.violate("a list of %d new handles", n)
+		return nil
+	}
+	list := make([]*object, 0, n)
+	for range n {
+		list = append(list, d.created(k))
+	}
+	return list
 }
 
 func (d *decoder) createdOrNo(k kind) *object {

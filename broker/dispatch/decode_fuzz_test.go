@@ -22,7 +22,7 @@ var carriedOut = map[string]bool{
 // must not panic, and what it accepts must have used the frame up.
 func FuzzDecode(f *testing.F) {
 	var calls []spec.Call
-	for _, c := range append(append([]spec.Call{}, spec.OpenCL...), spec.Session...) {
+	for _, c := range spec.OpenCL.All() {
 		if !carriedOut[c.Name] && callName(c.Number) != "unknown" {
 			calls = append(calls, c)
 		}
@@ -90,7 +90,7 @@ func decodingSession() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	arenaShared, err := newShared("sluice-arena", arenaBytes)
+	arenaShared, err := newShared("sluice-arena", arenaBytes, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,16 @@ var extensionsForwarded = map[string]bool{
 	"cl_khr_global_int32_base_atomics": true, "cl_khr_global_int32_extended_atomics": true,
 	"cl_khr_local_int32_base_atomics": true, "cl_khr_local_int32_extended_atomics": true,
 	"cl_khr_int64_base_atomics": true, "cl_khr_int64_extended_atomics": true,
-	"cl_khr_3d_image_writes": true, "cl_khr_fp16": true, "cl_khr_fp64": true, "cl_khr_subgroups": true,
+	"cl_khr_3d_image_writes": true, "cl_khr_fp16": true, "cl_khr_fp64": true, "cles_khr_int64": true,
+	"cl_khr_subgroups": true, "cl_khr_subgroup_ballot": true, "cl_khr_subgroup_clustered_reduce": true,
+	"cl_khr_subgroup_extended_types": true, "cl_khr_subgroup_non_uniform_arithmetic": true,
+	"cl_khr_subgroup_non_uniform_vote": true, "cl_khr_subgroup_rotate": true, "cl_khr_subgroup_shuffle": true,
+	"cl_khr_subgroup_shuffle_relative": true,
+	"cl_khr_extended_bit_ops":          true, "cl_khr_expect_assume": true, "cl_khr_select_fprounding_mode": true,
+	"cl_khr_work_group_uniform_arithmetic": true,
+	// These add a form of program, which calls of the API itself take.
+	"cl_khr_spir": true, "cl_khr_spirv_no_integer_wrap_decoration": true, "cl_khr_spirv_linkonce_odr": true,
+	"cl_khr_spirv_extended_debug_info": true,
 }
 
 // featuresHidden are the kernel language's optional features that need calls
@@ -68,7 +77,7 @@ var deviceFacts = []C.cl_device_info{
 	C.CL_DEVICE_PARTITION_AFFINITY_DOMAIN, C.CL_DEVICE_PARTITION_TYPE, C.CL_DEVICE_REFERENCE_COUNT,
 	C.CL_DEVICE_MAX_PIPE_ARGS, C.CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS, C.CL_DEVICE_PIPE_MAX_PACKET_SIZE, C.CL_DEVICE_PIPE_SUPPORT,
 	C.CL_DEVICE_SVM_CAPABILITIES, C.CL_DEVICE_PREFERRED_PLATFORM_ATOMIC_ALIGNMENT, C.CL_DEVICE_PREFERRED_GLOBAL_ATOMIC_ALIGNMENT,
-	C.CL_DEVICE_PREFERRED_LOCAL_ATOMIC_ALIGNMENT, C.CL_DEVICE_IL_VERSION, C.CL_DEVICE_ILS_WITH_VERSION,
+	C.CL_DEVICE_PREFERRED_LOCAL_ATOMIC_ALIGNMENT, C.CL_DEVICE_IL_VERSION, C.CL_DEVICE_ILS_WITH_VERSION, C.CL_DEVICE_SPIR_VERSIONS,
 	C.CL_DEVICE_MAX_NUM_SUB_GROUPS, C.CL_DEVICE_SUB_GROUP_INDEPENDENT_FORWARD_PROGRESS,
 	C.CL_DEVICE_ATOMIC_MEMORY_CAPABILITIES, C.CL_DEVICE_ATOMIC_FENCE_CAPABILITIES, C.CL_DEVICE_NON_UNIFORM_WORK_GROUP_SUPPORT,
 	C.CL_DEVICE_WORK_GROUP_COLLECTIVE_FUNCTIONS_SUPPORT, C.CL_DEVICE_GENERIC_ADDRESS_SPACE_SUPPORT,
@@ -78,36 +87,33 @@ var deviceFacts = []C.cl_device_info{
 
 // zeroFacts are of what is not forwarded.
 var zeroFacts = map[C.cl_device_info]bool{
-	C.CL_DEVICE_SVM_CAPABILITIES: true, C.CL_DEVICE_PARTITION_MAX_SUB_DEVICES: true,
-	C.CL_DEVICE_PARTITION_AFFINITY_DOMAIN: true, C.CL_DEVICE_PIPE_SUPPORT: true,
-}
-
-// emptyFacts are lists and strings of what is not forwarded; a string keeps its
-// ending NUL.
-var emptyFacts = map[C.cl_device_info][]byte{
-	C.CL_DEVICE_IL_VERSION: {0}, C.CL_DEVICE_ILS_WITH_VERSION: {},
-	C.CL_DEVICE_PARTITION_PROPERTIES: make([]byte, 8),
+	C.CL_DEVICE_PIPE_SUPPORT: true,
 }
 
 // describe asks the driver for all that a platform's and a device's info queries
-// answer, as the slice of memoryBytes and the calls that are forwarded allow.
+// answer, as the slice's memory and the calls that are forwarded allow.
 // Each fact is u32 group, parameter, length, 0, and the value padded to 8 bytes.
-func describe(platform C.cl_platform_id, device C.cl_device_id, memoryBytes uint64) []byte {
+func (l *Lease) describe() []byte {
 	var facts []byte
 	for _, p := range platformFacts {
 		value, ok := ask(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-			return C.clGetPlatformInfo(platform, p, size, value, sizeRet)
+			return C.clGetPlatformInfo(l.platform, p, size, value, sizeRet)
 		})
 		if ok {
 			facts = appendFact(facts, groupPlatform, uint32(p), platformFact(p, value))
 		}
 	}
+	return l.appendDeviceFacts(facts, l.device)
+}
+
+// appendDeviceFacts appends a device's or a sub-device's facts.
+func (l *Lease) appendDeviceFacts(facts []byte, device C.cl_device_id) []byte {
 	for _, p := range deviceFacts {
 		value, ok := ask(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 			return C.clGetDeviceInfo(device, p, size, value, sizeRet)
 		})
 		if ok {
-			facts = appendFact(facts, groupDevice, uint32(p), deviceFact(p, value, memoryBytes))
+			facts = appendFact(facts, groupDevice, uint32(p), l.deviceFact(p, value))
 		}
 	}
 	return facts
@@ -144,12 +150,9 @@ func platformFact(p C.cl_platform_info, value []byte) []byte {
 	return value
 }
 
-func deviceFact(p C.cl_device_info, value []byte, memoryBytes uint64) []byte {
+func (l *Lease) deviceFact(p C.cl_device_info, value []byte) []byte {
 	if zeroFacts[p] {
 		return make([]byte, len(value))
-	}
-	if empty, ok := emptyFacts[p]; ok {
-		return empty
 	}
 	switch p {
 	case C.CL_DEVICE_EXTENSIONS:
@@ -160,7 +163,9 @@ func deviceFact(p C.cl_device_info, value []byte, memoryBytes uint64) []byte {
 		return filterVersions(value, featureForwarded)
 	case C.CL_DEVICE_GLOBAL_MEM_SIZE, C.CL_DEVICE_MAX_MEM_ALLOC_SIZE, C.CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE,
 		C.CL_DEVICE_MAX_GLOBAL_VARIABLE_SIZE, C.CL_DEVICE_GLOBAL_VARIABLE_PREFERRED_TOTAL_SIZE:
-		return atMost(value, memoryBytes)
+		return atMost(value, l.limits.MemoryBytes)
+	case C.CL_DEVICE_SVM_CAPABILITIES:
+		return l.svmFact(value)
 	case C.CL_DEVICE_EXECUTION_CAPABILITIES:
 		return atMost(value, C.CL_EXEC_KERNEL)
 	}

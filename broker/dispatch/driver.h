@@ -9,12 +9,27 @@
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #define CL_USE_DEPRECATED_OPENCL_2_0_APIS
 #include <CL/cl.h>
+#include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+// Maps shared memory, at address where that is not 0. NULL and errno where it cannot be had there.
+static inline void *driver_map(int fd, size_t size, uintptr_t address)
+{
+	void *first = mmap((void *)address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (first == MAP_FAILED)
+		return NULL;
+	if (!address || first == (void *)address)
+		return first;
+	munmap(first, size);
+	errno = EEXIST;
+	return NULL;
+}
 
 // Spins until *word differs from value, at most rounds times. Returns whether it does.
 static inline int driver_spin(const uint64_t *word, uint64_t value, uint32_t rounds)

@@ -43,6 +43,25 @@ func (t *thread) clFinish(a argsClFinish) C.cl_int {
 	if status != C.CL_SUCCESS {
 		return status
 	}
+	t.reply = append(t.reply, commandMade)
+	return earlier
+}
+
+// outlast waits for what the queue holds: for all of it where one thread alone
+// feeds the queue, which cannot do so meanwhile, and else for a marker.
+func (t *thread) outlast(a argsOutlast) C.cl_int {
+	if a.several == 0 {
+		return t.clFinish(argsClFinish{commandQueue: a.commandQueue})
+	}
+	earlier := refusal(a.commandQueue)
+	status := C.clEnqueueMarkerWithWaitList(driverQueue(a.commandQueue.driver), 0, nil, t.ownEventOut())
+	if status == C.CL_SUCCESS {
+		status = t.waitOne(C.cl_event(t.scratch.created))
+	}
+	if status != C.CL_SUCCESS {
+		return status
+	}
+	t.reply = append(t.reply, commandMade)
 	return earlier
 }
 

@@ -32,7 +32,7 @@ var numbers = []uint64{
 // and bytes that pick numbers, up to a byte of 255.
 func FuzzFrame(f *testing.F) {
 	var calls []spec.Call
-	for _, c := range append(append([]spec.Call{}, spec.OpenCL...), spec.Session...) {
+	for _, c := range spec.OpenCL.All() {
 		if c.Form >= spec.Generated && !notFuzzed[c.Name] && len(c.Wire) > 0 {
 			calls = append(calls, c)
 		}

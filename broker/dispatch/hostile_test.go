@@ -18,6 +18,9 @@ import (
 
 const hugeNumber = ^uint64(0)
 
+// equally is a partition of a device into parts of one compute unit.
+const equally = "\x86\x10\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"
+
 // violations are frames that end the session that sends them. Each follows
 // furnish.
 var violations = []struct {
@@ -40,12 +43,25 @@ var violations = []struct {
 	{"a handle far out of range", frame("clFlush", 0, hugeNumber)},
 	{"a handle of the wrong kind", frame("clFlush", 0, bufferHandle)},
 	{"a device for a queue", frame("clFlush", 0, wire.DeviceHandle)},
-	{"a new handle in use", frame("clCreateContext", 1, contextHandle)},
-	{"a new handle for the device's", frame("clCreateContext", 1, wire.DeviceHandle)},
-	{"a new handle under the first", frame("clCreateContext", 1, wire.FirstHandle-1)},
-	{"a new handle 0", frame("clCreateContext", 1, 0)},
-	{"a new handle out of range", frame("clCreateContext", 1, wire.HandleMax)},
-	{"a new handle far out of range", frame("clCreateContext", 1, hugeNumber)},
+	{"a new handle in use", frame("clCreateContext", 1, 1, wire.DeviceHandle, contextHandle)},
+	{"a new handle for the device's", frame("clCreateContext", 1, 1, wire.DeviceHandle, wire.DeviceHandle)},
+	{"a new handle under the first", frame("clCreateContext", 1, 1, wire.DeviceHandle, wire.FirstHandle-1)},
+	{"a new handle 0", frame("clCreateContext", 1, 1, wire.DeviceHandle, 0)},
+	{"a new handle out of range", frame("clCreateContext", 1, 1, wire.DeviceHandle, wire.HandleMax)},
+	{"a new handle far out of range", frame("clCreateContext", 1, 1, wire.DeviceHandle, hugeNumber)},
+	{"a turn with half an image", frame("turn", 1, queueHandle, bufferHandle, 1, 0, 16, hugeNumber, 3, 1, 1, 1, 0, spareHandle, spareHandle+1, 0)},
+	{"a turn with a buffer for an image", frame("turn", 1, queueHandle, bufferHandle, 1, 0, 16, 3, 0, 0, 0, 3, 1, 1, 1, 0, spareHandle, spareHandle+1, 0)},
+	{"a turn with a region of nothing", frame("turn", 1, queueHandle, 0, 1, 0, 16, 3, 0, 0, 0, 3, 1, 1, 1, 0, spareHandle, spareHandle+1, 0)},
+	{"a turn whose point is its gate", frame("turn", 1, queueHandle, 0, 0, 0, 0, hugeNumber, hugeNumber, 0, spareHandle, spareHandle, 0)},
+	{"a context of a queue", frame("clCreateContext", 1, 1, queueHandle, spareHandle)},
+	{"a sub-device in use", frame("clCreateSubDevices", 1, wire.DeviceHandle, 1, queueHandle, text(equally))},
+	{"more sub-devices than the frame has", frame("clCreateSubDevices", 1, wire.DeviceHandle, 3, spareHandle, text(equally))},
+	{"more sub-devices than any", frame("clCreateSubDevices", 1, wire.DeviceHandle, hugeNumber, text(equally))},
+	{"half a property of a partition", frame("clCreateSubDevices", 1, wire.DeviceHandle, 0, text(equally[:12]))},
+	{"a binary without a device", frame("clCreateProgramWithBinary", 1, contextHandle, spareHandle, 0, text(""), text("binary"))},
+	{"a binary without a length", frame("clCreateProgramWithBinary", 1, contextHandle, spareHandle, 1, wire.DeviceHandle, text(""), text("binary"))},
+	{"a binary longer than its bytes", frame("clCreateProgramWithBinary", 1, contextHandle, spareHandle, 1, wire.DeviceHandle, text("\x07\x00\x00\x00\x00\x00\x00\x00"), text("binary"))},
+	{"a binary far longer than its bytes", frame("clCreateProgramWithBinary", 1, contextHandle, spareHandle, 1, wire.DeviceHandle, text("\xff\xff\xff\xff\xff\xff\xff\xff"), text("binary"))},
 	{"a new event in use", frame("clEnqueueMarkerWithWaitList", 0, queueHandle, 0, eventHandle)},
 	{"one new handle twice", frame("access", 1, queueHandle, bufferHandle, 1, 0, 16, 0, spareHandle, spareHandle)},
 
@@ -57,12 +73,12 @@ var violations = []struct {
 	{"four sizes", frame("clEnqueueNDRangeKernel", 0, queueHandle, kernelHandle, 3, 4, 1, 1, 1, 1, hugeNumber, hugeNumber, 0, 0)},
 	{"sizes without end", frame("clEnqueueNDRangeKernel", 0, queueHandle, kernelHandle, 3, hugeNumber-1, 1, 1, 1, 0, 0)},
 	{"sizes longer than the frame", frame("clEnqueueNDRangeKernel", 0, queueHandle, kernelHandle, 3, hugeNumber, hugeNumber, 3, 1)},
-	{"bytes longer than the frame", frame("clBuildProgram", 1, programHandle, 64)},
-	{"bytes whose padding ends the frame", frame("clBuildProgram", 1, programHandle, wire.InlineMax)},
-	{"bytes at no place", frame("clBuildProgram", 1, programHandle, wire.InlineMax+1, 4096)},
-	{"bytes at no place far away", frame("clBuildProgram", 1, programHandle, wire.InlineMax+1, hugeNumber)},
-	{"more bytes than any", frame("clBuildProgram", 1, programHandle, wire.BytesMax+1, 0)},
-	{"bytes without number", frame("clBuildProgram", 1, programHandle, hugeNumber, 0)},
+	{"bytes longer than the frame", frame("clBuildProgram", 1, programHandle, 0, 64)},
+	{"bytes whose padding ends the frame", frame("clBuildProgram", 1, programHandle, 0, wire.InlineMax)},
+	{"bytes at no place", frame("clBuildProgram", 1, programHandle, 0, wire.InlineMax+1, 4096)},
+	{"bytes at no place far away", frame("clBuildProgram", 1, programHandle, 0, wire.InlineMax+1, hugeNumber)},
+	{"more bytes than any", frame("clBuildProgram", 1, programHandle, 0, wire.BytesMax+1, 0)},
+	{"bytes without number", frame("clBuildProgram", 1, programHandle, 0, hugeNumber, 0)},
 
 	{"a transfer behind the window", frame("clEnqueueReadBuffer", 1, queueHandle, bufferHandle, 1, 0, 16, wire.PlaceStaging, wire.StagingSize-15, 0, 0, 0)},
 	{"a transfer far behind the window", frame("clEnqueueReadBuffer", 1, queueHandle, bufferHandle, 1, 0, 16, wire.PlaceStaging, hugeNumber-7, 0, 0, 0)},
@@ -90,7 +106,27 @@ var violations = []struct {
 	{"a value for local memory", frame("clSetKernelArg", 1, kernelHandle, 2, 4, wire.ArgumentValue, 0, 0, text("abcd"))},
 	{"an argument's form that is none", frame("clSetKernelArg", 1, kernelHandle, 1, 4, 77, 0, 0, text("abcd"))},
 	{"an argument out of range", frame("clSetKernelArg", 1, kernelHandle, 3, 4, wire.ArgumentValue, 0, 0, text("abcd"))},
+	{"half of a file's head", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), text("halfhalf"))},
+	{"a file of no kind", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(2, "/a", "", 0))},
+	{"a file with a path longer than its bytes", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(1, "/a", "", 1)[:17])},
+	{"a file longer than its bytes", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(1, "/a", "text", 1))},
+	{"a file of all bytes", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(1, "/a", "", hugeNumber))},
+	{"a file at no place", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(1, "", "text", 0))},
+	{"a file in the worker's folder", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(1, "a", "text", 0))},
+	{"a file with a NUL in its path", frame("clBuildProgram", 1, programHandle, 0, text(""), text(""), entry(1, "/a\x00b", "text", 0))},
+	{"an address for a value", frame("clSetKernelArgSVMPointer", 0, kernelHandle, 1, 0)},
+	{"an address for an argument out of range", frame("clSetKernelArgSVMPointer", 0, kernelHandle, 0xffffffff, 0)},
+	{"half an address", frame("clSetKernelExecInfo", 1, kernelHandle, text("halfhalfhalf"))},
+	{"more sizes than addresses", frame("clEnqueueSVMMigrateMem", 0, queueHandle, text("12345678"), text("1234567812345678"), 0, 0, 0)},
 	{"an argument far out of range", frame("clSetKernelArg", 1, kernelHandle, 0xffffffff, 4, wire.ArgumentValue, 0, 0, text("abcd"))},
+}
+
+// entry is a file of a build, whose text is said to be longer by more bytes.
+func entry(kind uint32, path, content string, more uint64) text {
+	b := binary.LittleEndian.AppendUint32(nil, kind)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(path)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(content))+more)
+	return text(b) + text(path) + text(content)
 }
 
 func TestViolationsEndTheirSessionOnly(t *testing.T) {
@@ -232,6 +268,54 @@ func TestRefusals(t *testing.T) {
 	s.ends(t)
 }
 
+// TestAddresses gives addresses to which a session has no right.
+func TestAddresses(t *testing.T) {
+	s := serve(t, 1<<28, "")
+	c, neighbour := s.open(t), s.open(t)
+	c.furnish(t)
+	neighbour.furnish(t)
+	const (
+		invalidValue   = -30
+		invalidHostPtr = -37
+		size           = 4096
+	)
+	first := c.welcome.ArenaAddress + binary.LittleEndian.Uint64(c.want(t, 0, "clSVMAlloc", contextHandle, size))
+	second := c.welcome.ArenaAddress + binary.LittleEndian.Uint64(c.want(t, 0, "clSVMAlloc", contextHandle, 8))
+	others := neighbour.welcome.ArenaAddress + binary.LittleEndian.Uint64(neighbour.want(t, 0, "clSVMAlloc", contextHandle, size))
+	packed := func(a uint64) text { return text(binary.LittleEndian.AppendUint64(nil, a)) }
+	for _, a := range []uint64{1, hugeNumber, others, c.welcome.ArenaAddress - 1, c.welcome.ArenaAddress + c.welcome.ArenaBytes, second + 8, first - 1} {
+		c.want(t, invalidValue, "clEnqueueSVMUnmap", queueHandle, a, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMap", queueHandle, 1, 1, a, 1, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMemcpy", queueHandle, 1, first, a, 1, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMemFill", queueHandle, a, text("x"), 1, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMigrateMem", queueHandle, packed(a), text(""), 0, 0, 0)
+		c.want(t, invalidValue, "clSetKernelArgSVMPointer", kernelHandle, 0, a)
+		c.want(t, invalidValue, "clSetKernelExecInfo", kernelHandle, packed(a))
+		c.want(t, invalidValue, "overlay", contextHandle, spareHandle, 1, a, 1)
+		c.want(t, invalidValue, "clSVMFree", a)
+	}
+	for _, n := range []uint64{size, hugeNumber} {
+		c.want(t, invalidValue, "clEnqueueSVMMap", queueHandle, 1, 1, first+1, n, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMemcpy", queueHandle, 1, first+1, second, n, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMemFill", queueHandle, first+1, text("x"), n, 0, 0)
+		c.want(t, invalidValue, "clEnqueueSVMMigrateMem", queueHandle, packed(first+1), packed(n), 0, 0, 0)
+		c.want(t, invalidHostPtr, "overlay", contextHandle, spareHandle, 1, first+1, n)
+	}
+	c.want(t, invalidValue, "clSVMFree", first+1)
+	c.want(t, invalidValue, "clSVMFree", 0)
+	c.want(t, 0, "overlay", contextHandle, spareHandle, 1, first+1, size-1)
+	c.push(frame("release", 0, 5, spareHandle))
+	c.want(t, 0, "clSVMFree", first)
+	c.want(t, invalidValue, "clSVMFree", first)
+	c.want(t, invalidValue, "clSetKernelArgSVMPointer", kernelHandle, 0, first)
+	c.want(t, 0, "clEnqueueSVMMemFill", queueHandle, second, text("x"), 8, 0, 0)
+	c.want(t, 0, "clFinish", queueHandle)
+	neighbour.want(t, 0, "clFinish", queueHandle)
+	c.close()
+	neighbour.close()
+	s.ends(t)
+}
+
 // TestOddButAllowed does what a shim does not, to the end that nothing breaks.
 func TestOddButAllowed(t *testing.T) {
 	s := serve(t, 1<<28, "")
@@ -256,9 +340,9 @@ func TestOddButAllowed(t *testing.T) {
 	c.push(frame("clEnqueueWriteBuffer", 0, queueHandle, spareHandle, 0, 0, 1<<20, wire.PlaceArena, offset, 9, 0, 0), frame("unreserve", 0, offset))
 	// A queue and a program released while a thread of the worker waits for them.
 	c.push(frame("clEnqueueMarkerWithWaitList", 0, queueHandle, 1, eventHandle, 0), frame("clFinish", 3, queueHandle), frame("release", 0, 4, queueHandle))
-	c.want(t, 0, "clCreateCommandQueueWithProperties", contextHandle, queueHandle, 0)
+	c.want(t, 0, "clCreateCommandQueueWithProperties", contextHandle, wire.DeviceHandle, queueHandle, 0)
 	c.want(t, 0, "clSetUserEventStatus", eventHandle, 0)
-	c.push(frame("clBuildProgram", 4, programHandle, text("-DX")), frame("release", 0, 7, programHandle))
+	c.push(frame("clBuildProgram", 4, programHandle, 0, text("-DX"), text(""), text("")), frame("release", 0, 7, programHandle))
 	c.want(t, 0, "clFinish", queueHandle)
 	// A user event is released before it has a status, while a command waits for it.
 	c.want(t, 0, "clCreateUserEvent", contextHandle, spareHandle+1)

@@ -10,6 +10,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -30,6 +31,9 @@ const SessionMax = 64
 type Limits struct {
 	MemoryBytes                uint64
 	PlatformIndex, DeviceIndex int
+	// HeaderFolder is where the files lie that programs include, while they are
+	// built. It is this process's alone.
+	HeaderFolder string
 	// Output is where kernels print; nil where nobody takes it.
 	Output *Output
 }
@@ -46,15 +50,23 @@ type Lease struct {
 	platform C.cl_platform_id
 	device   C.cl_device_id
 	facts    []byte
+	svm      bool // memory of the arena can be the device's shared virtual memory
 
 	sessions, calls, toDevice, fromDevice atomic.Uint64
 	memory                                atomic.Int64 // bytes left
+	headers                               headers
 	segments                              chan segment
+
+	tried        chan struct{} // closed when worksInPlace is known
+	worksInPlace bool
+
+	mutex sync.Mutex
+	open  map[*Session]struct{}
 }
 
 // NewLease finds the device that limits name and gets ready to serve Sessions.
 func NewLease(limits Limits) (*Lease, error) {
-	l := &Lease{limits: limits, segments: make(chan segment, 1)}
+	l := &Lease{limits: limits, segments: make(chan segment, 1), tried: make(chan struct{}), open: map[*Session]struct{}{}}
 	platforms := make([]C.cl_platform_id, 64)
 	var count C.cl_uint
 	if status := C.clGetPlatformIDs(C.cl_uint(len(platforms)), &platforms[0], &count); status != C.CL_SUCCESS {
@@ -73,7 +85,12 @@ func NewLease(limits Limits) (*Lease, error) {
 	}
 	l.device = devices[limits.DeviceIndex]
 	l.memory.Store(int64(limits.MemoryBytes))
-	l.facts = describe(l.platform, l.device, limits.MemoryBytes)
+	l.svm = sharesAddresses(l.platform, l.device)
+	l.facts = l.describe()
+	go func() {
+		defer close(l.tried)
+		l.worksInPlace = l.tryInPlace()
+	}()
 	l.prepare()
 	return l, nil
 }
@@ -102,13 +119,42 @@ func (l *Lease) segment() (segment, error) {
 	}
 }
 
+// enter has the Session's counts be part of the Lease's.
+func (l *Lease) enter(s *Session) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.open[s] = struct{}{}
+}
+
+// leave keeps the counts of a Session that ends.
+func (l *Lease) leave(s *Session) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	delete(l.open, s)
+	to, from := s.counted()
+	l.toDevice.Add(to)
+	l.fromDevice.Add(from)
+}
+
+// counted is how many bytes the shim says that it has moved itself.
+func (s *Session) counted() (to, from uint64) {
+	return atomic.LoadUint64(word64(s.shared.bytes, wire.WordToDevice)), atomic.LoadUint64(word64(s.shared.bytes, wire.WordFromDevice))
+}
+
 // Stats returns the Lease's counts.
 func (l *Lease) Stats() Stats {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	var toDevice, fromDevice uint64
+	for s := range l.open {
+		to, from := s.counted()
+		toDevice, fromDevice = toDevice+to, fromDevice+from
+	}
 	return Stats{
 		Sessions:        l.sessions.Load(),
 		Calls:           l.calls.Load(),
-		BytesToDevice:   l.toDevice.Load(),
-		BytesFromDevice: l.fromDevice.Load(),
+		BytesToDevice:   l.toDevice.Load() + toDevice,
+		BytesFromDevice: l.fromDevice.Load() + fromDevice,
 		MemoryBytes:     l.limits.MemoryBytes - uint64(l.memory.Load()),
 	}
 }

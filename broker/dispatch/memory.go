@@ -163,6 +163,11 @@ func (t *thread) locate(a argsLocate) C.cl_int {
 	b := a.buffer.buffer
 	t.session.expose(b)
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, b.place.offset)
+	shared := uint64(0)
+	if t.session.lease.inPlace() {
+		shared = 1
+	}
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, shared)
 	return C.CL_SUCCESS
 }
 

@@ -37,17 +37,22 @@ func (o *object) driverOrNil() unsafe.Pointer {
 // driver for more.
 type build struct {
 	options      string
-	argumentInfo bool // asked for, so that its queries may be answered
+	argumentInfo bool     // asked for, so that its queries may be answered
+	source       []byte   // as the program gave it, where the driver has another
+	folders      []string // of included files: a name here, the program's name, and so on
+	// kernels are the forms of the arguments of those that came as SPIR-V, by name.
+	kernels map[string][]uint32
 }
 
-// ask notes the options of a build and returns those for the driver.
-func (b *build) ask(options []byte) string {
+// ask notes the options of a build and returns those for the driver, of which all
+// but argumentInfo are given.
+func (b *build) ask(options []byte, driver string) string {
 	b.options = string(options)
 	if strings.Contains(b.options, argumentInfo) {
 		b.argumentInfo = true
-		return b.options
+		return driver
 	}
-	return strings.TrimSpace(b.options + " " + argumentInfo)
+	return strings.TrimSpace(driver + " " + argumentInfo)
 }
 
 const chunkObjects = 4096
@@ -105,6 +110,7 @@ func driverProgram(p unsafe.Pointer) C.cl_program      { return C.cl_program(p) 
 func driverKernel(p unsafe.Pointer) C.cl_kernel        { return C.cl_kernel(p) }
 func driverEvent(p unsafe.Pointer) C.cl_event          { return C.cl_event(p) }
 
-func listEvent(l list) *C.cl_event     { return (*C.cl_event)(l.first) }
-func listMem(l list) *C.cl_mem         { return (*C.cl_mem)(l.first) }
-func listProgram(l list) *C.cl_program { return (*C.cl_program)(l.first) }
+func listEvent(l list) *C.cl_event      { return (*C.cl_event)(l.first) }
+func listMem(l list) *C.cl_mem          { return (*C.cl_mem)(l.first) }
+func listDevice(l list) *C.cl_device_id { return (*C.cl_device_id)(l.first) }
+func listProgram(l list) *C.cl_program  { return (*C.cl_program)(l.first) }

@@ -16,22 +16,28 @@ const argumentsMax = 256
 // answerMax bounds the answer to a query, in bytes.
 const answerMax = 64 << 20
 
-func (t *thread) describe(argsDescribe) C.cl_int {
-	t.reply = append(t.reply, t.session.lease.facts...)
-	return C.CL_SUCCESS
-}
-
+// clCreateContext answers with the devices that the driver says the context has:
+// some count a sub-device as its parent.
 func (t *thread) clCreateContext(a argsClCreateContext) C.cl_int {
-	l := t.session.lease
-	properties := [3]C.cl_context_properties{C.CL_CONTEXT_PLATFORM, C.cl_context_properties(uintptr(unsafe.Pointer(l.platform))), 0}
+	properties := [3]C.cl_context_properties{C.CL_CONTEXT_PLATFORM, C.cl_context_properties(uintptr(unsafe.Pointer(t.session.lease.platform))), 0}
 	var status C.cl_int
-	context := C.clCreateContext(&properties[0], 1, &l.device, nil, nil, &status)
+	context := C.clCreateContext(&properties[0], a.devices.count, listDevice(a.devices), nil, nil, &status)
+	if status != C.CL_SUCCESS {
+		return t.keep(a.created, nil, status)
+	}
+	status = t.deviceList(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetContextInfo(context, C.CL_CONTEXT_DEVICES, size, value, sizeRet)
+	})
+	if status != C.CL_SUCCESS {
+		C.clReleaseContext(context)
+		return t.keep(a.created, nil, status)
+	}
 	return t.keep(a.created, unsafe.Pointer(context), status)
 }
 
 func (t *thread) clCreateCommandQueueWithProperties(a argsClCreateCommandQueueWithProperties) C.cl_int {
 	var status C.cl_int
-	queue := C.clCreateCommandQueue(driverContext(a.context.driver), t.session.lease.device, a.properties, &status)
+	queue := C.clCreateCommandQueue(driverContext(a.context.driver), driverDevice(a.device.driver), a.properties, &status)
 	return t.keep(a.created, unsafe.Pointer(queue), status)
 }
 
@@ -60,6 +66,9 @@ func (t *thread) clCreateKernel(a argsClCreateKernel) C.cl_int {
 		return t.keep(a.created, nil, status)
 	}
 	forms, status := argumentForms(kernel)
+	if given, known := a.program.build.kernels[string(a.kernelName)]; known && status == C.CL_KERNEL_ARG_INFO_NOT_AVAILABLE {
+		forms, status = given, C.CL_SUCCESS
+	}
 	if status != C.CL_SUCCESS {
 		C.clReleaseKernel(kernel)
 		return t.keep(a.created, nil, status)

@@ -4,6 +4,8 @@ package dispatch
 import "C"
 
 import (
+	"bytes"
+	"encoding/binary"
 	"strings"
 	"unsafe"
 )
@@ -11,24 +13,49 @@ import (
 func (t *thread) clCreateProgramWithSource(a argsClCreateProgramWithSource) C.cl_int {
 	var status C.cl_int
 	t.session.watchOutput(a.source)
-	source := C.CBytes(append(a.source, 0))
-	defer C.free(source)
-	text, length := (*C.char)(source), C.size_t(len(a.source))
-	program := C.clCreateProgramWithSource(driverContext(a.context.driver), 1, &text, &length, &status)
 	a.created.build = &build{}
+	given := relocate(a.source)
+	if len(given) != len(a.source) {
+		a.created.build.source = append(bytes.Clone(a.source), 0)
+	}
+	source := C.CBytes(append(given, 0))
+	defer C.free(source)
+	text, length := (*C.char)(source), C.size_t(len(given))
+	program := C.clCreateProgramWithSource(driverContext(a.context.driver), 1, &text, &length, &status)
 	return t.keep(a.created, unsafe.Pointer(program), status)
 }
 
+// clCreateProgramWithBinary answers with a status for each device's binary.
 func (t *thread) clCreateProgramWithBinary(a argsClCreateProgramWithBinary) C.cl_int {
-	if len(a.binary) == 0 {
-		return t.keep(a.created, nil, C.CL_INVALID_VALUE)
+	count := int(a.deviceList.count)
+	if count == 0 || len(a.lengths) != 8*count {
+		t.violate("%d bytes of lengths for the binaries of %d devices", len(a.lengths), count)
+		return C.CL_SUCCESS
 	}
-	var status, binaryStatus C.cl_int
-	t.session.watchOutput(a.binary)
-	binary := C.CBytes(a.binary)
-	defer C.free(binary)
-	data, length := (*C.uchar)(binary), C.size_t(len(a.binary))
-	program := C.clCreateProgramWithBinary(driverContext(a.context.driver), 1, &t.session.lease.device, &length, &data, &binaryStatus, &status)
+	const word = 8
+	space := C.calloc(C.size_t(count), 3*word)
+	defer C.free(space)
+	lengths := unsafe.Slice((*C.size_t)(space), count)
+	pointers := unsafe.Slice((*unsafe.Pointer)(unsafe.Add(space, word*count)), count)
+	statuses := unsafe.Slice((*C.cl_int)(unsafe.Add(space, 2*word*count)), count)
+	t.session.watchOutput(a.binaries)
+	all := C.CBytes(a.binaries)
+	defer C.free(all)
+	offset := uint64(0)
+	for i := range count {
+		length := binary.LittleEndian.Uint64(a.lengths[word*i:])
+		if length == 0 || length > uint64(len(a.binaries))-offset {
+			t.violate("a binary of %d bytes at %d of %d", length, offset, len(a.binaries))
+			return C.CL_SUCCESS
+		}
+		lengths[i], pointers[i] = C.size_t(length), unsafe.Add(all, offset)
+		offset += length
+	}
+	var status C.cl_int
+	program := C.clCreateProgramWithBinary(driverContext(a.context.driver), a.deviceList.count, listDevice(a.deviceList), &lengths[0], (**C.uchar)(unsafe.Pointer(&pointers[0])), &statuses[0], &status)
+	for _, s := range statuses {
+		t.reply = binary.LittleEndian.AppendUint32(t.reply, uint32(s))
+	}
 	a.created.build = &build{}
 	return t.keep(a.created, unsafe.Pointer(program), status)
 }
@@ -37,7 +64,7 @@ func (t *thread) clCreateProgramWithBuiltInKernels(a argsClCreateProgramWithBuil
 	var status C.cl_int
 	names := C.CString(string(a.kernelNames))
 	defer C.free(unsafe.Pointer(names))
-	program := C.clCreateProgramWithBuiltInKernels(driverContext(a.context.driver), 1, &t.session.lease.device, names, &status)
+	program := C.clCreateProgramWithBuiltInKernels(driverContext(a.context.driver), a.deviceList.count, listDevice(a.deviceList), names, &status)
 	a.created.build = &build{}
 	return t.keep(a.created, unsafe.Pointer(program), status)
 }
@@ -46,7 +73,12 @@ func (t *thread) clCreateProgramWithIL(a argsClCreateProgramWithIL) C.cl_int {
 	var status C.cl_int
 	t.session.watchOutput(a.il)
 	program := C.clCreateProgramWithIL(driverContext(a.context.driver), pointer(a.il), C.size_t(len(a.il)), &status)
-	a.created.build = &build{}
+	kernels, err := spirvArguments(a.il)
+	if err != nil {
+		// Another intermediate language, of whose kernels the driver itself must know.
+		t.session.log.Debug("no SPIR-V", "error", err)
+	}
+	a.created.build = &build{kernels: kernels}
 	return t.keep(a.created, unsafe.Pointer(program), status)
 }
 
@@ -59,7 +91,12 @@ func (t *thread) clCompileProgram(a argsClCompileProgram) C.cl_int {
 		t.violate("%d names for %d headers", len(names)-1, a.inputHeaders.count)
 		return C.CL_SUCCESS
 	}
-	options := C.CString(a.program.build.ask(a.options))
+	given, done, status := t.include(a.program.build, a.options, a.rest, a.files)
+	if status != C.CL_SUCCESS {
+		return status
+	}
+	defer done()
+	options := C.CString(a.program.build.ask(a.options, given))
 	defer C.free(unsafe.Pointer(options))
 	include := (**C.char)(C.calloc(C.size_t(len(names)), C.size_t(unsafe.Sizeof(options))))
 	defer C.free(unsafe.Pointer(include))
@@ -74,7 +111,7 @@ func (t *thread) clCompileProgram(a argsClCompileProgram) C.cl_int {
 	program := driverProgram(a.program.driver)
 	t.keepThrough(program, a.inputHeaders)
 	defer releasePrograms(program, a.inputHeaders)
-	return C.clCompileProgram(program, 1, &t.session.lease.device, options, a.inputHeaders.count, listProgram(a.inputHeaders), include, nil, nil)
+	return C.clCompileProgram(program, a.deviceList.count, listDevice(a.deviceList), options, a.inputHeaders.count, listProgram(a.inputHeaders), include, nil, nil)
 }
 
 // clLinkProgram keeps a program even where linking failed, as the driver does:
@@ -84,11 +121,14 @@ func (t *thread) clLinkProgram(a argsClLinkProgram) C.cl_int {
 	link := func(text string) C.cl_program {
 		options := C.CString(text)
 		defer C.free(unsafe.Pointer(options))
-		return C.clLinkProgram(driverContext(a.context.driver), 1, &t.session.lease.device, options, a.inputPrograms.count, listProgram(a.inputPrograms), nil, nil, &status)
+		return C.clLinkProgram(driverContext(a.context.driver), a.deviceList.count, listDevice(a.deviceList), options, a.inputPrograms.count, listProgram(a.inputPrograms), nil, nil, &status)
 	}
 	asked := &build{}
-	program := link(asked.ask(a.options))
-	if program == nil && status == C.CL_INVALID_LINKER_OPTIONS {
+	program := link(asked.ask(a.options, string(a.options)))
+	if status == C.CL_INVALID_LINKER_OPTIONS {
+		if program != nil { // Intel's driver makes one all the same
+			C.clReleaseProgram(program)
+		}
 		program = link(string(a.options))
 	}
 	if program == nil {
@@ -101,12 +141,17 @@ func (t *thread) clLinkProgram(a argsClLinkProgram) C.cl_int {
 }
 
 func (t *thread) clBuildProgram(a argsClBuildProgram) C.cl_int {
-	options := C.CString(a.program.build.ask(a.options))
+	given, done, status := t.include(a.program.build, a.options, a.rest, a.files)
+	if status != C.CL_SUCCESS {
+		return status
+	}
+	defer done()
+	options := C.CString(a.program.build.ask(a.options, given))
 	defer C.free(unsafe.Pointer(options))
 	program := driverProgram(a.program.driver)
 	t.keepThrough(program, list{})
 	defer releasePrograms(program, list{})
-	return C.clBuildProgram(program, 1, &t.session.lease.device, options, nil, nil)
+	return C.clBuildProgram(program, a.deviceList.count, listDevice(a.deviceList), options, nil, nil)
 }
 
 // keepThrough hands the lead on before a build that may take long. The program
@@ -131,32 +176,56 @@ func (t *thread) clGetProgramInfo(a argsClGetProgramInfo) C.cl_int {
 	switch a.paramName {
 	case C.CL_PROGRAM_BINARIES:
 		return t.binaries(program)
-	case C.CL_PROGRAM_CONTEXT, C.CL_PROGRAM_DEVICES:
+	case C.CL_PROGRAM_DEVICES:
+		return t.deviceList(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+			return C.clGetProgramInfo(program, C.CL_PROGRAM_DEVICES, size, value, sizeRet)
+		})
+	case C.CL_PROGRAM_CONTEXT:
 		return C.CL_INVALID_VALUE
+	case C.CL_PROGRAM_SOURCE:
+		if a.program.build.source != nil {
+			t.reply = append(t.reply, a.program.build.source...)
+			return C.CL_SUCCESS
+		}
 	}
 	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetProgramInfo(program, a.paramName, size, value, sizeRet)
 	})
 }
 
-// binaries answers with the one device's binary.
+// binaries answers with the number of the devices' binaries and the length of
+// each, in eight bytes, and then the binaries.
 func (t *thread) binaries(program C.cl_program) C.cl_int {
-	var size C.size_t
-	if status := C.clGetProgramInfo(program, C.CL_PROGRAM_BINARY_SIZES, C.size_t(unsafe.Sizeof(size)), unsafe.Pointer(&size), nil); status != C.CL_SUCCESS {
+	status := t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+		return C.clGetProgramInfo(program, C.CL_PROGRAM_BINARY_SIZES, size, value, sizeRet)
+	})
+	if status != C.CL_SUCCESS || len(t.reply) == 0 {
 		return status
 	}
-	if size > answerMax {
-		return C.CL_OUT_OF_RESOURCES
+	const word = 8
+	count, total := len(t.reply)/word, uint64(0)
+	for i := range count {
+		length := binary.LittleEndian.Uint64(t.reply[word*i:])
+		if length > answerMax || total+length > answerMax {
+			return C.CL_OUT_OF_RESOURCES
+		}
+		total += length
 	}
-	if size == 0 {
-		return C.CL_SUCCESS
+	space := C.calloc(1, C.size_t(word*count)+C.size_t(total))
+	defer C.free(space)
+	pointers, all := unsafe.Slice((*unsafe.Pointer)(space), count), unsafe.Add(space, word*count)
+	offset := uint64(0)
+	for i := range pointers {
+		// A device without a binary has no pointer.
+		if length := binary.LittleEndian.Uint64(t.reply[word*i:]); length > 0 {
+			pointers[i] = unsafe.Add(all, offset)
+			offset += length
+		}
 	}
-	binary := C.calloc(1, size)
-	defer C.free(binary)
-	t.scratch.created = binary
-	status := C.clGetProgramInfo(program, C.CL_PROGRAM_BINARIES, C.size_t(unsafe.Sizeof(binary)), unsafe.Pointer(&t.scratch.created), nil)
-	if status == C.CL_SUCCESS {
-		t.reply = append(t.reply, unsafe.Slice((*byte)(binary), int(size))...)
+	status = C.clGetProgramInfo(program, C.CL_PROGRAM_BINARIES, C.size_t(word*count), space, nil)
+	t.reply = append(binary.LittleEndian.AppendUint64(nil, uint64(count)), t.reply...)
+	if status == C.CL_SUCCESS && total > 0 {
+		t.reply = append(t.reply, unsafe.Slice((*byte)(all), int(total))...)
 	}
 	return status
 }
@@ -166,7 +235,11 @@ func (t *thread) clGetProgramBuildInfo(a argsClGetProgramBuildInfo) C.cl_int {
 		t.reply = append(append(t.reply, a.program.build.options...), 0)
 		return C.CL_SUCCESS
 	}
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
+	status := t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetProgramBuildInfo(driverProgram(a.program.driver), driverDevice(a.device.driver), a.paramName, size, value, sizeRet)
 	})
+	if a.paramName == C.CL_PROGRAM_BUILD_LOG {
+		t.reply = a.program.build.asSpelled(t.reply)
+	}
+	return status
 }

@@ -13,7 +13,7 @@ import (
 // programs are the OpenCL programs of testdata. Each logs what it observes; the
 // bare driver and the shim must let it observe the same.
 var programs = []string{
-	"objects", "errors", "transfers", "rectangles", "maps", "images", "kernels", "programs", "events", "callbacks", "threads", "fork",
+	"objects", "errors", "refusals", "subdevices", "transfers", "inplace", "rectangles", "maps", "turns", "images", "kernels", "programs", "includes", "svm", "events", "callbacks", "threads", "fork",
 }
 
 // programTimeout bounds a program's run: a hang is a failure, not a test that
@@ -44,13 +44,40 @@ func TestProgramsSeeTheSameThroughTheShim(t *testing.T) {
 	server.ends(t)
 }
 
-// TestThreadsUnderThreadSanitizer runs the program with eight threads with the
+// TestProgramsWithoutALoader runs programs on the shim that is libOpenCL.so.1 itself, for glibc and for musl.
+func TestProgramsWithoutALoader(t *testing.T) {
+	server := serve(t, 1<<30, "/nonexistent")
+	for folder, compiler := range map[string]string{"lib/sluice": "gcc", "lib/sluice/musl": "musl-gcc"} {
+		library, err := filepath.Abs(filepath.Join("../../build", folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"objects", "kernels", "callbacks", "threads"} {
+			t.Run(filepath.Join(compiler, name), func(t *testing.T) {
+				want := runLogged(t, nil, compile(t, name, programSources(name)...))
+				linked := append(programSources(name), "-L"+library, "-Wl,-rpath,"+library)
+				if compiler == "musl-gcc" {
+					linked = append(linked, "-idirafter", "/usr/include")
+				}
+				got := runLogged(t, server.environment(), compileWith(t, compiler, name+"-"+compiler, linked...))
+				if want := alike(want); want != alike(got) {
+					t.Errorf("the program observes another driver without a loader:\n%s", difference(t, want, alike(got)))
+				}
+			})
+		}
+	}
+	server.ends(t)
+}
+
+// TestThreadsUnderThreadSanitizer runs the programs with several threads with the
 // shim under the race detector of C.
 func TestThreadsUnderThreadSanitizer(t *testing.T) {
 	flags := []string{"-fsanitize=thread"}
 	server := serve(t, 1<<30, shimOf(t, "tsan", flags...))
-	program := compile(t, "threads-tsan", append(programSources("threads"), flags...)...)
-	runLogged(t, append(server.environment(), sanitizerOptions...), program)
+	for _, name := range []string{"threads", "inplace"} {
+		program := compile(t, name+"-tsan", append(programSources(name), flags...)...)
+		runLogged(t, append(server.environment(), sanitizerOptions...), program)
+	}
 	server.ends(t)
 }
 

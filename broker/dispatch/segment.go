@@ -1,7 +1,12 @@
 package dispatch
 
+// #include "driver.h"
+import "C"
+
 import (
 	"fmt"
+	"math/rand/v2"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +20,9 @@ type segment struct {
 	bytes []byte
 }
 
-func newShared(name string, size int) (segment, error) {
+// newShared makes a segment, mapped at address where that is free, and anywhere
+// where address is 0. It returns an error where it is not free.
+func newShared(name string, size int, address uint64) (segment, error) {
 	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return segment{}, fmt.Errorf("creating shared memory: %w", err)
@@ -29,18 +36,44 @@ func newShared(name string, size int) (segment, error) {
 		s.close()
 		return segment{}, fmt.Errorf("sealing shared memory: %w", err)
 	}
-	s.bytes, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
-	if err != nil {
+	first, err := C.driver_map(C.int(fd), C.size_t(size), C.uintptr_t(address))
+	if first == nil {
 		s.close()
 		return segment{}, fmt.Errorf("mapping %d bytes of shared memory: %w", size, err)
 	}
+	s.bytes = unsafe.Slice((*byte)(first), size)
 	return s, nil
+}
+
+// Where an arena is mapped that is to have the same address in the program:
+// above the heap and below the libraries that a process on 64-bit Linux has.
+const (
+	addressLow   = 0x2000_0000_0000
+	addressHigh  = 0x5000_0000_0000
+	addressAlign = 2 << 20
+	addressTries = 8
+)
+
+// newArenaShared makes an arena's segment. With sameAddress it is mapped where a
+// program is likely to have room; where no such place is free, anywhere.
+func newArenaShared(size int, sameAddress bool) (s segment, address uint64, err error) {
+	for range addressTries {
+		if !sameAddress || size >= addressHigh-addressLow {
+			break
+		}
+		address = addressLow + rand.Uint64N(uint64(addressHigh-addressLow-size))/addressAlign*addressAlign
+		if s, err = newShared("sluice-arena", size, address); err == nil {
+			return s, address, nil
+		}
+	}
+	s, err = newShared("sluice-arena", size, 0)
+	return s, 0, err
 }
 
 // newSegment makes a Session's segment and fills it with pages, which are
 // charged to whoever touches them first.
 func newSegment() (segment, error) {
-	s, err := newShared("sluice-segment", wire.SegmentSize)
+	s, err := newShared("sluice-segment", wire.SegmentSize, 0)
 	if err != nil {
 		return segment{}, err
 	}
@@ -61,7 +94,7 @@ func populate(b []byte) {
 
 func (s *segment) close() {
 	if s.bytes != nil {
-		_ = unix.Munmap(s.bytes)
+		C.munmap(unsafe.Pointer(&s.bytes[0]), C.size_t(len(s.bytes)))
 	}
 	_ = unix.Close(s.fd)
 	s.bytes = nil

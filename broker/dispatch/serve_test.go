@@ -40,13 +40,18 @@ func TestMain(m *testing.M) {
 // compile makes a program or library in the build folder, once.
 func compile(t *testing.T, output string, args ...string) string {
 	t.Helper()
+	return compileWith(t, "gcc", output, args...)
+}
+
+func compileWith(t *testing.T, compiler, output string, args ...string) string {
+	t.Helper()
 	path := filepath.Join(build, output)
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
-	out, err := exec.Command("gcc", append([]string{"-std=gnu11", "-O1", "-g", "-pthread", "-o", path}, args...)...).CombinedOutput()
+	out, err := exec.Command(compiler, append([]string{"-std=gnu11", "-O1", "-g", "-pthread", "-o", path}, args...)...).CombinedOutput()
 	if err != nil {
-		t.Fatalf("gcc: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", compiler, err, out)
 	}
 	return path
 }
@@ -85,7 +90,7 @@ type server struct {
 // an error fails the test unless it takes the error by failed.
 func serve(t *testing.T, memory uint64, shim string) *server {
 	t.Helper()
-	l, err := dispatch.NewLease(dispatch.Limits{MemoryBytes: memory})
+	l, err := dispatch.NewLease(dispatch.Limits{MemoryBytes: memory, HeaderFolder: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

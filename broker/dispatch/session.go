@@ -53,6 +53,7 @@ type Session struct {
 	reservedIn uint64
 	credit     uint64
 	retired    []*buffer
+	svm        []extent // allocations of shared virtual memory, by offset
 	// unset are the user events without a status. The Session keeps them, as
 	// commands may wait for one that the program has no name for any more.
 	unset map[C.cl_event]struct{}
@@ -74,11 +75,12 @@ func (l *Lease) Serve(ctx context.Context, conn *net.UnixConn, log *slog.Logger)
 		return ErrSessions
 	}
 	defer l.sessions.Add(^uint64(0))
-	s, err := l.open(conn, log)
+	s, err := l.welcome(conn, log)
 	if err != nil {
 		_ = wire.WriteRefusal(conn, "the worker has no memory for a session")
 		return err
 	}
+	l.enter(s)
 	s.start()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -86,6 +88,7 @@ func (l *Lease) Serve(ctx context.Context, conn *net.UnixConn, log *slog.Logger)
 	var one [1]byte
 	_, _ = conn.Read(one[:])
 	s.stop()
+	l.leave(s)
 	s.close()
 	if err := s.failed.Load(); err != nil {
 		return *err
@@ -93,13 +96,13 @@ func (l *Lease) Serve(ctx context.Context, conn *net.UnixConn, log *slog.Logger)
 	return nil
 }
 
-// open makes the Session's shared memory and hands it to the shim.
-func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
+// welcome makes the Session's shared memory and hands it to the shim.
+func (l *Lease) welcome(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 	shared, err := l.segment()
 	if err != nil {
 		return nil, err
 	}
-	arenaShared, err := newShared("sluice-arena", int(l.arenaBytes()))
+	arenaShared, address, err := newArenaShared(int(l.arenaBytes()), l.svm)
 	if err != nil {
 		shared.close()
 		return nil, err
@@ -121,7 +124,7 @@ func (l *Lease) open(conn *net.UnixConn, log *slog.Logger) (*Session, error) {
 	s.objects.chunks[0] = chunk
 	chunk[wire.PlatformHandle] = object{kind: kindPlatform, driver: unsafe.Pointer(l.platform)}
 	chunk[wire.DeviceHandle] = object{kind: kindDevice, driver: unsafe.Pointer(l.device)}
-	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit})
+	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit, ArenaAddress: address})
 	if _, _, err := conn.WriteMsgUnix(welcome, unix.UnixRights(shared.fd, arenaShared.fd), nil); err != nil {
 		l.give(s.credit)
 		C.driver_notices_close(s.notices)
@@ -192,10 +195,10 @@ func (s *Session) close() {
 	for _, p := range s.pending {
 		C.clReleaseEvent(p.event)
 	}
-	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindSampler, kindMem, kindQueue, kindContext} {
+	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindSampler, kindMem, kindQueue, kindContext, kindDevice} {
 		s.objects.each(k, func(o *object) { s.drop(o) })
 	}
-	s.lease.give(s.credit)
+	s.lease.give(s.credit + s.svmBytes())
 	C.driver_notices_close(s.notices)
 	deadline := time.Now().Add(letGoTimeout)
 	for s.reclaim(); len(s.retired) > 0; s.reclaim() {
@@ -215,7 +218,7 @@ func (s *Session) unmap() {
 
 // drop releases what an entry names and frees the entry.
 func (s *Session) drop(o *object) {
-	if o.failed == C.CL_SUCCESS {
+	if o.failed == C.CL_SUCCESS && o.driver != unsafe.Pointer(s.lease.device) {
 		releaseDriver(o.kind, o.driver)
 		if o.buffer != nil && o.buffer.flag != nil {
 			s.retired = append(s.retired, o.buffer)

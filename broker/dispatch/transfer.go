@@ -340,11 +340,7 @@ func (t *thread) access(a argsAccess) C.cl_int {
 		C.clReleaseEvent(own)
 		return status
 	}
-	if a.mapFlags&C.CL_MAP_READ != 0 {
-		s.lease.fromDevice.Add(uint64(a.size))
-	} else {
-		s.lease.toDevice.Add(uint64(a.size))
-	}
+	s.countTransfer(a.mapFlags, uint64(a.size))
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, b.place.offset+uint64(a.offset))
 	return t.waitOne(own)
 }

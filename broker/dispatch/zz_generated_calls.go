@@ -24,6 +24,8 @@ const (
 // releaseDriver drops the driver's object of a kind.
 func releaseDriver(k kind, driver unsafe.Pointer) C.cl_int {
 	switch k {
+	case kindDevice:
+		return C.clReleaseDevice(driverDevice(driver))
 	case kindContext:
 		return C.clReleaseContext(driverContext(driver))
 	case kindQueue:
@@ -123,6 +125,8 @@ func callName(number uint16) string {
 		return "clEnqueueWriteBufferRect"
 	case 89:
 		return "clEnqueueCopyBufferRect"
+	case 94:
+		return "clCreateSubDevices"
 	case 97:
 		return "clCreateImage"
 	case 98:
@@ -145,12 +149,30 @@ func callName(number uint16) string {
 		return "clEnqueueBarrierWithWaitList"
 	case 124:
 		return "clCreateCommandQueueWithProperties"
+	case 127:
+		return "clSVMAlloc"
+	case 128:
+		return "clSVMFree"
+	case 130:
+		return "clEnqueueSVMMemcpy"
+	case 131:
+		return "clEnqueueSVMMemFill"
+	case 132:
+		return "clEnqueueSVMMap"
+	case 133:
+		return "clEnqueueSVMUnmap"
 	case 134:
 		return "clCreateSamplerWithProperties"
+	case 135:
+		return "clSetKernelArgSVMPointer"
+	case 136:
+		return "clSetKernelExecInfo"
 	case 138:
 		return "clCloneKernel"
 	case 139:
 		return "clCreateProgramWithIL"
+	case 140:
+		return "clEnqueueSVMMigrateMem"
 	case 141:
 		return "clGetDeviceAndHostTimer"
 	case 143:
@@ -171,10 +193,16 @@ func callName(number uint16) string {
 		return "access"
 	case 1007:
 		return "leave"
+	case 1011:
+		return "turn"
+	case 1013:
+		return "outlast"
 	case 1008:
 		return "settle"
 	case 1010:
 		return "notify"
+	case 1012:
+		return "overlay"
 	case 1009:
 		return "output"
 	}
@@ -263,6 +291,8 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClEnqueueWriteBufferRect()
 	case 89:
 		return t.doClEnqueueCopyBufferRect()
+	case 94:
+		return t.doClCreateSubDevices()
 	case 97:
 		return t.doClCreateImage()
 	case 98:
@@ -285,12 +315,30 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doClEnqueueBarrierWithWaitList()
 	case 124:
 		return t.doClCreateCommandQueueWithProperties()
+	case 127:
+		return t.doClSVMAlloc()
+	case 128:
+		return t.doClSVMFree()
+	case 130:
+		return t.doClEnqueueSVMMemcpy()
+	case 131:
+		return t.doClEnqueueSVMMemFill()
+	case 132:
+		return t.doClEnqueueSVMMap()
+	case 133:
+		return t.doClEnqueueSVMUnmap()
 	case 134:
 		return t.doClCreateSamplerWithProperties()
+	case 135:
+		return t.doClSetKernelArgSVMPointer()
+	case 136:
+		return t.doClSetKernelExecInfo()
 	case 138:
 		return t.doClCloneKernel()
 	case 139:
 		return t.doClCreateProgramWithIL()
+	case 140:
+		return t.doClEnqueueSVMMigrateMem()
 	case 141:
 		return t.doClGetDeviceAndHostTimer()
 	case 143:
@@ -311,10 +359,16 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 		return t.doAccess()
 	case 1007:
 		return t.doLeave()
+	case 1011:
+		return t.doTurn()
+	case 1013:
+		return t.doOutlast()
 	case 1008:
 		return t.doSettle()
 	case 1010:
 		return t.doNotify()
+	case 1012:
+		return t.doOverlay()
 	case 1009:
 		return t.doOutput()
 	}
@@ -323,11 +377,13 @@ func (t *thread) dispatch(number uint16) C.cl_int {
 }
 
 type argsClCreateContext struct {
+	devices list
 	created *object
 }
 
 func (t *thread) doClCreateContext() C.cl_int {
 	a := argsClCreateContext{
+		devices: t.handles(kindDevice),
 		created: t.created(kindContext),
 	}
 	if !t.complete() {
@@ -393,16 +449,20 @@ func (t *thread) doClCreateProgramWithSource() C.cl_int {
 }
 
 type argsClCreateProgramWithBinary struct {
-	context *object
-	created *object
-	binary  []byte
+	context    *object
+	created    *object
+	deviceList list
+	lengths    []byte
+	binaries   []byte
 }
 
 func (t *thread) doClCreateProgramWithBinary() C.cl_int {
 	a := argsClCreateProgramWithBinary{
-		context: t.handle(kindContext),
-		created: t.created(kindProgram),
-		binary:  t.bytes(),
+		context:    t.handle(kindContext),
+		created:    t.created(kindProgram),
+		deviceList: t.handles(kindDevice),
+		lengths:    t.bytes(),
+		binaries:   t.bytes(),
 	}
 	if !t.complete() {
 		return t.refused
@@ -411,14 +471,20 @@ func (t *thread) doClCreateProgramWithBinary() C.cl_int {
 }
 
 type argsClBuildProgram struct {
-	program *object
-	options []byte
+	program    *object
+	deviceList list
+	options    []byte
+	rest       []byte
+	files      []byte
 }
 
 func (t *thread) doClBuildProgram() C.cl_int {
 	a := argsClBuildProgram{
-		program: t.handle(kindProgram),
-		options: t.bytes(),
+		program:    t.handle(kindProgram),
+		deviceList: t.handles(kindDevice),
+		options:    t.bytes(),
+		rest:       t.bytes(),
+		files:      t.bytes(),
 	}
 	if !t.complete() {
 		return t.refused
@@ -1081,6 +1147,24 @@ func (t *thread) doClEnqueueCopyBufferRect() C.cl_int {
 	return t.enqueued(commandQueue, status)
 }
 
+type argsClCreateSubDevices struct {
+	inDevice   *object
+	created    []*object
+	properties []byte
+}
+
+func (t *thread) doClCreateSubDevices() C.cl_int {
+	a := argsClCreateSubDevices{
+		inDevice:   t.handle(kindDevice),
+		created:    t.createdList(kindDevice),
+		properties: t.bytes(),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clCreateSubDevices(a)
+}
+
 type argsClCreateImage struct {
 	context   *object
 	created   *object
@@ -1120,6 +1204,7 @@ func (t *thread) doClCreateImage() C.cl_int {
 type argsClCreateProgramWithBuiltInKernels struct {
 	context     *object
 	created     *object
+	deviceList  list
 	kernelNames []byte
 }
 
@@ -1127,6 +1212,7 @@ func (t *thread) doClCreateProgramWithBuiltInKernels() C.cl_int {
 	a := argsClCreateProgramWithBuiltInKernels{
 		context:     t.handle(kindContext),
 		created:     t.created(kindProgram),
+		deviceList:  t.handles(kindDevice),
 		kernelNames: t.bytes(),
 	}
 	if !t.complete() {
@@ -1137,7 +1223,10 @@ func (t *thread) doClCreateProgramWithBuiltInKernels() C.cl_int {
 
 type argsClCompileProgram struct {
 	program      *object
+	deviceList   list
 	options      []byte
+	rest         []byte
+	files        []byte
 	inputHeaders list
 	names        []byte
 }
@@ -1145,7 +1234,10 @@ type argsClCompileProgram struct {
 func (t *thread) doClCompileProgram() C.cl_int {
 	a := argsClCompileProgram{
 		program:      t.handle(kindProgram),
+		deviceList:   t.handles(kindDevice),
 		options:      t.bytes(),
+		rest:         t.bytes(),
+		files:        t.bytes(),
 		inputHeaders: t.handles(kindProgram),
 		names:        t.bytes(),
 	}
@@ -1158,6 +1250,7 @@ func (t *thread) doClCompileProgram() C.cl_int {
 type argsClLinkProgram struct {
 	context       *object
 	created       *object
+	deviceList    list
 	options       []byte
 	inputPrograms list
 }
@@ -1166,6 +1259,7 @@ func (t *thread) doClLinkProgram() C.cl_int {
 	a := argsClLinkProgram{
 		context:       t.handle(kindContext),
 		created:       t.created(kindProgram),
+		deviceList:    t.handles(kindDevice),
 		options:       t.bytes(),
 		inputPrograms: t.handles(kindProgram),
 	}
@@ -1265,6 +1359,7 @@ func (t *thread) doClEnqueueBarrierWithWaitList() C.cl_int {
 
 type argsClCreateCommandQueueWithProperties struct {
 	context    *object
+	device     *object
 	created    *object
 	properties C.cl_ulong
 }
@@ -1272,6 +1367,7 @@ type argsClCreateCommandQueueWithProperties struct {
 func (t *thread) doClCreateCommandQueueWithProperties() C.cl_int {
 	a := argsClCreateCommandQueueWithProperties{
 		context:    t.handle(kindContext),
+		device:     t.handle(kindDevice),
 		created:    t.created(kindQueue),
 		properties: C.cl_ulong(t.scalar()),
 	}
@@ -1279,6 +1375,125 @@ func (t *thread) doClCreateCommandQueueWithProperties() C.cl_int {
 		return t.refused
 	}
 	return t.clCreateCommandQueueWithProperties(a)
+}
+
+type argsClSVMAlloc struct {
+	context *object
+	size    C.size_t
+}
+
+func (t *thread) doClSVMAlloc() C.cl_int {
+	a := argsClSVMAlloc{
+		context: t.handle(kindContext),
+		size:    C.size_t(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clSVMAlloc(a)
+}
+
+type argsClSVMFree struct {
+	svmPointer address
+}
+
+func (t *thread) doClSVMFree() C.cl_int {
+	a := argsClSVMFree{
+		svmPointer: t.address(),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clSVMFree(a)
+}
+
+type argsClEnqueueSVMMemcpy struct {
+	commandQueue  *object
+	blocking      C.cl_bool
+	dstPtr        address
+	srcPtr        address
+	size          C.size_t
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueSVMMemcpy() C.cl_int {
+	a := argsClEnqueueSVMMemcpy{
+		commandQueue:  t.handle(kindQueue),
+		blocking:      C.cl_bool(t.scalar()),
+		dstPtr:        t.address(),
+		srcPtr:        t.address(),
+		size:          C.size_t(t.scalar()),
+		eventWaitList: t.waitList(),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueSVMMemcpy(a)
+}
+
+type argsClEnqueueSVMMemFill struct {
+	commandQueue  *object
+	svmPtr        address
+	pattern       []byte
+	size          C.size_t
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueSVMMemFill() C.cl_int {
+	a := argsClEnqueueSVMMemFill{
+		commandQueue:  t.handle(kindQueue),
+		svmPtr:        t.address(),
+		pattern:       t.bytes(),
+		size:          C.size_t(t.scalar()),
+		eventWaitList: t.waitList(),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueSVMMemFill(a)
+}
+
+type argsClEnqueueSVMMap struct {
+	commandQueue  *object
+	blocking      C.cl_bool
+	flags         C.cl_map_flags
+	svmPtr        address
+	size          C.size_t
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueSVMMap() C.cl_int {
+	a := argsClEnqueueSVMMap{
+		commandQueue:  t.handle(kindQueue),
+		blocking:      C.cl_bool(t.scalar()),
+		flags:         C.cl_map_flags(t.scalar()),
+		svmPtr:        t.address(),
+		size:          C.size_t(t.scalar()),
+		eventWaitList: t.waitList(),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueSVMMap(a)
+}
+
+func (t *thread) doClEnqueueSVMUnmap() C.cl_int {
+	commandQueue := t.handle(kindQueue)
+	svmPtr := t.address()
+	eventWaitList := t.waitList()
+	event := t.createdOrNo(kindEvent)
+	if !t.complete() {
+		return t.refusedCommand()
+	}
+	status := C.clEnqueueSVMUnmap(driverQueue(commandQueue.driver), svmPtr.pointer, eventWaitList.count, listEvent(eventWaitList), t.eventOut(event))
+	t.keepEvent(event, status)
+	return t.enqueued(commandQueue, status)
 }
 
 type argsClCreateSamplerWithProperties struct {
@@ -1301,6 +1516,40 @@ func (t *thread) doClCreateSamplerWithProperties() C.cl_int {
 		return t.refused
 	}
 	return t.clCreateSamplerWithProperties(a)
+}
+
+type argsClSetKernelArgSVMPointer struct {
+	kernel   *object
+	argIndex C.cl_uint
+	argValue address
+}
+
+func (t *thread) doClSetKernelArgSVMPointer() C.cl_int {
+	a := argsClSetKernelArgSVMPointer{
+		kernel:   t.handle(kindKernel),
+		argIndex: C.cl_uint(t.scalar()),
+		argValue: t.address(),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clSetKernelArgSVMPointer(a)
+}
+
+type argsClSetKernelExecInfo struct {
+	kernel   *object
+	pointers []byte
+}
+
+func (t *thread) doClSetKernelExecInfo() C.cl_int {
+	a := argsClSetKernelExecInfo{
+		kernel:   t.handle(kindKernel),
+		pointers: t.bytes(),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clSetKernelExecInfo(a)
 }
 
 type argsClCloneKernel struct {
@@ -1335,6 +1584,30 @@ func (t *thread) doClCreateProgramWithIL() C.cl_int {
 		return t.refused
 	}
 	return t.clCreateProgramWithIL(a)
+}
+
+type argsClEnqueueSVMMigrateMem struct {
+	commandQueue  *object
+	svmPointers   []byte
+	sizes         []byte
+	flags         C.cl_mem_migration_flags
+	eventWaitList list
+	event         *object
+}
+
+func (t *thread) doClEnqueueSVMMigrateMem() C.cl_int {
+	a := argsClEnqueueSVMMigrateMem{
+		commandQueue:  t.handle(kindQueue),
+		svmPointers:   t.bytes(),
+		sizes:         t.bytes(),
+		flags:         C.cl_mem_migration_flags(t.scalar()),
+		eventWaitList: t.waitList(),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clEnqueueSVMMigrateMem(a)
 }
 
 func (t *thread) doClGetDeviceAndHostTimer() C.cl_int {
@@ -1485,6 +1758,56 @@ func (t *thread) doLeave() C.cl_int {
 	return t.leave(a)
 }
 
+type argsTurn struct {
+	commandQueue  *object
+	memory        *object
+	mapFlags      C.cl_map_flags
+	offset        C.size_t
+	size          C.size_t
+	origin        *C.size_t
+	region        *C.size_t
+	eventWaitList list
+	point         *object
+	gate          *object
+	event         *object
+}
+
+func (t *thread) doTurn() C.cl_int {
+	a := argsTurn{
+		commandQueue:  t.handle(kindQueue),
+		memory:        t.handleOrNo(kindMem),
+		mapFlags:      C.cl_map_flags(t.scalar()),
+		offset:        C.size_t(t.scalar()),
+		size:          C.size_t(t.scalar()),
+		origin:        t.sizes(),
+		region:        t.sizes(),
+		eventWaitList: t.waitList(),
+		point:         t.created(kindEvent),
+		gate:          t.created(kindEvent),
+		event:         t.createdOrNo(kindEvent),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.turn(a)
+}
+
+type argsOutlast struct {
+	commandQueue *object
+	several      C.cl_uint
+}
+
+func (t *thread) doOutlast() C.cl_int {
+	a := argsOutlast{
+		commandQueue: t.handle(kindQueue),
+		several:      C.cl_uint(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.outlast(a)
+}
+
 type argsSettle struct {
 	ticket C.cl_uint
 }
@@ -1515,6 +1838,28 @@ func (t *thread) doNotify() C.cl_int {
 		return t.refused
 	}
 	return t.notify(a)
+}
+
+type argsOverlay struct {
+	context *object
+	created *object
+	flags   C.cl_mem_flags
+	hostPtr address
+	size    C.size_t
+}
+
+func (t *thread) doOverlay() C.cl_int {
+	a := argsOverlay{
+		context: t.handle(kindContext),
+		created: t.created(kindMem),
+		flags:   C.cl_mem_flags(t.scalar()),
+		hostPtr: t.address(),
+		size:    C.size_t(t.scalar()),
+	}
+	if !t.complete() {
+		return t.refused
+	}
+	return t.overlay(a)
 }
 
 func (t *thread) doOutput() C.cl_int {

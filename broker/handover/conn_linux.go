@@ -53,10 +53,10 @@ func (c *Conn) Close() error { return c.socket.Close() }
 // SetWriteDeadline bounds Send.
 func (c *Conn) SetWriteDeadline(at time.Time) error { return c.socket.SetWriteDeadline(at) }
 
-// Send sends a message. A Session needs its file, nothing else has one; the caller still owns it.
+// Send sends a message. A message that carries a file needs it, nothing else has one; the caller still owns it.
 func (c *Conn) Send(m Message, file *os.File) error {
-	if (m.Session != nil) != (file != nil) {
-		return fmt.Errorf("%w: a session, and nothing else, carries a descriptor", ErrMessage)
+	if m.carriesFile() != (file != nil) {
+		return fmt.Errorf("%w: a descriptor that the message does not speak of, or none where it does", ErrMessage)
 	}
 	packet, err := encode(m)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *Conn) Send(m Message, file *os.File) error {
 	return nil
 }
 
-// Receive waits for a message. With a Session comes its file, which the caller owns. At the peer's end the error is
+// Receive waits for a message. With one that carries a file comes the file, which the caller owns. At the peer's end the error is
 // io.EOF; an error that wraps ErrMessage is the peer's fault.
 func (c *Conn) Receive() (Message, *os.File, error) {
 	packet := make([]byte, MessageBytesMax+1)
@@ -96,7 +96,7 @@ func (c *Conn) Receive() (Message, *os.File, error) {
 		m, err = decode(packet[:n])
 	}
 	wanted := 0
-	if m.Session != nil {
+	if m.carriesFile() {
 		wanted = 1
 	}
 	if err == nil && len(files) != wanted {

@@ -22,6 +22,10 @@
 //	worker  SessionEnded   when that Session is over
 //	daemon  StatsRequest   at any time
 //	worker  Stats
+//	daemon  BuildsRequest  where Ready said that it keeps builds
+//	worker  Builds + fd    the descriptor where it has any
+//
+// With Assign comes the descriptor of an earlier package of builds, where there is one (package sluice/broker/buildcache).
 package handover
 
 import (
@@ -39,6 +43,9 @@ const Gate = "go"
 
 // ListenerFD is the worker's descriptor of its control socket.
 const ListenerFD = 3
+
+// BuildsVariable is the worker's environment variable of the folder in which drivers keep what they compile.
+const BuildsVariable = "XDG_CACHE_HOME"
 
 // Modes of sluice-worker.
 const (
@@ -78,12 +85,22 @@ type Message struct {
 	SessionEnded *SessionEnded `json:"session_ended,omitempty"`
 	StatsRequest *StatsRequest `json:"stats_request,omitempty"`
 	Stats        *Stats        `json:"stats,omitempty"`
+
+	BuildsRequest *BuildsRequest `json:"builds_request,omitempty"`
+	Builds        *Builds        `json:"builds,omitempty"`
+}
+
+// carriesFile says whether a descriptor travels beside the message.
+func (m Message) carriesFile() bool {
+	return m.Session != nil || m.Assign != nil && m.Assign.Builds || m.Builds != nil && m.Builds.Packed
 }
 
 // Ready says that the driver is loaded and the worker can be assigned.
 type Ready struct {
 	Devices int   `json:"devices"` // how many the worker sees
 	LoadMs  int64 `json:"load_ms"` // how long the driver took to load
+
+	KeepsBuilds bool `json:"keeps_builds,omitempty"` // it answers BuildsRequest
 
 	LeaseID      string `json:"lease_id,omitempty"` // of the Lease that an earlier daemon assigned
 	ProtocolHash uint64 `json:"protocol_hash"`      // wire.ProtocolHash of the worker's build: it serves shims of that one
@@ -98,6 +115,8 @@ type Assign struct {
 	ComputeMilli  int    `json:"compute_milli"`  // of device.Slice, kept by the worker's cgroup
 	PlatformIndex int    `json:"platform_index"` // of device.Device
 	DeviceIndex   int    `json:"device_index"`   // of device.Device
+
+	Builds bool `json:"builds,omitempty"` // what the tenant has built before comes beside it
 }
 
 // Assigned answers Assign.
@@ -131,6 +150,15 @@ type Stats struct {
 	BytesToDevice   uint64 `json:"bytes_to_device"`
 	BytesFromDevice uint64 `json:"bytes_from_device"`
 	MemoryBytes     uint64 `json:"memory_bytes"` // device memory allocated
+}
+
+// BuildsRequest asks for what the driver has compiled.
+type BuildsRequest struct{}
+
+// Builds answers BuildsRequest.
+type Builds struct {
+	Packed bool   `json:"packed,omitempty"` // a package comes beside it
+	Error  string `json:"error,omitempty"`
 }
 
 // encode checks and marshals a message.
@@ -168,7 +196,7 @@ func (m Message) check() error {
 	set := 0
 	for _, present := range []bool{
 		m.Ready != nil, m.Assign != nil, m.Assigned != nil, m.Session != nil,
-		m.SessionEnded != nil, m.StatsRequest != nil, m.Stats != nil,
+		m.SessionEnded != nil, m.StatsRequest != nil, m.Stats != nil, m.BuildsRequest != nil, m.Builds != nil,
 	} {
 		if present {
 			set++
@@ -182,6 +210,7 @@ func (m Message) check() error {
 	case m.Session != nil && m.Session.ID == "":
 		return fmt.Errorf("%w: session without an id", ErrMessage)
 	case m.Assigned != nil && len(m.Assigned.Error) > ReasonBytesMax,
+		m.Builds != nil && len(m.Builds.Error) > ReasonBytesMax,
 		m.SessionEnded != nil && len(m.SessionEnded.Error) > ReasonBytesMax:
 		return fmt.Errorf("%w: error text over %d bytes", ErrMessage, ReasonBytesMax)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 
 	"sluice/broker/client"
 	"sluice/broker/lease"
+	"sluice/broker/server"
 	"sluice/vdev/wire"
 )
 
@@ -142,5 +144,19 @@ func TestLeaseEndsWithItsWorkerBetweenBrokers(t *testing.T) {
 	}
 	if _, err := next.Renew(testContext(t), dead.ID, time.Minute); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("renewed without a worker: %v", err)
+	}
+}
+
+// TestSecondBrokerLeavesTheFirstAlone starts one more in the same state folder: the first one's shims still find it.
+func TestSecondBrokerLeavesTheFirstAlone(t *testing.T) {
+	first := start(t, nil)
+	kept := first.grant(t, request(1<<20))
+	_, err := server.New(testContext(t), server.Config{StateFolder: first.state, WorkerPath: workerPath, Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "another daemon") {
+		t.Errorf("a second broker: %v", err)
+	}
+	hello := wire.Hello{Token: kept.Token, ProtocolHash: wire.ProtocolHash, APIVersion: wire.APIVersion, PID: 1}
+	if answer, message := first.greet(t, hello); answer == 0 {
+		t.Errorf("the first one's session is refused: %s", message)
 	}
 }

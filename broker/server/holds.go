@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"sluice/broker/buildcache"
 	"sluice/broker/device"
 	"sluice/broker/handover"
 	"sluice/broker/lease"
@@ -22,6 +23,8 @@ const (
 
 	// lastStatsTimeout bounds the wait for a worker's last counts before it is ended.
 	lastStatsTimeout = 200 * time.Millisecond
+	// buildsTimeout bounds the wait for what it has compiled.
+	buildsTimeout = 2 * time.Second
 )
 
 // errNotServed is a Lease that was granted but could not be given a worker.
@@ -38,6 +41,7 @@ type hold struct {
 	duration time.Duration   // of the last renewal
 	ending   lease.EventKind // why we ended it; empty while it lives, or when its worker died by itself
 	stats    handover.Stats  // the last that the worker told
+	packing  bool            // asked for what it has compiled
 }
 
 // end ends the worker; the rest follows when it is gone. The Lease has ended in the ledger already.
@@ -58,7 +62,10 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 		s.mutex.Unlock()
 		return lease.Lease{}, fmt.Errorf("%w: the daemon is stopping", errNotServed)
 	}
-	granted, err := s.ledger.Grant(began, id, token, r)
+	// Its time begins when it has a worker, for which it may have to wait.
+	reserved := r
+	reserved.Duration = min(r.Duration+grantWaitMax, lease.DurationMax)
+	granted, err := s.ledger.Grant(began, id, token, reserved)
 	if err != nil {
 		s.mutex.Unlock()
 		return lease.Lease{}, err
@@ -66,24 +73,24 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 	d, _ := s.ledger.Device(granted.Slices[0].DeviceID)
 	s.mutex.Unlock()
 
-	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, grantWaitMax)
 	defer cancel()
 	worker, err := s.assign(ctx, granted, d, r.Duration)
 	if err != nil {
-		s.abandon(id)
+		s.abandon(granted)
 		return lease.Lease{}, fmt.Errorf("%w: %w", errNotServed, err)
 	}
-	granted, err = s.hold(id, worker, r.Duration)
+	held, err := s.hold(id, worker, r.Duration)
 	if err != nil {
 		worker.Kill()
 		<-worker.Done()
-		s.abandon(id)
+		s.abandon(granted)
 		return lease.Lease{}, fmt.Errorf("%w: it ended before its worker was ready: %w", errNotServed, err)
 	}
-	s.log.Info("lease granted", "lease", granted.ID, "tenant", granted.Tenant, "holder", granted.Holder,
-		"device", d.ID, "memory_bytes", granted.MemoryBytes(), "worker_pid", worker.PID,
+	s.log.Info("lease granted", "lease", held.ID, "tenant", held.Tenant, "holder", held.Holder,
+		"device", d.ID, "memory_bytes", held.MemoryBytes(), "worker_pid", worker.PID,
 		"duration_ms", time.Since(began).Milliseconds())
-	return granted, nil
+	return held, nil
 }
 
 // assign takes a warm worker and gives it the Lease.
@@ -91,6 +98,13 @@ func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Devic
 	kept, err := encodeRecord(granted, duration)
 	if err != nil {
 		return nil, err
+	}
+	builds, err := s.builds.Open(buildsKey(granted.Tenant, d))
+	if err != nil {
+		s.log.Warn("what the tenant has built before is not read", "tenant", granted.Tenant, "error", err)
+	}
+	if builds != nil {
+		defer builds.Close()
 	}
 	worker, err := s.supervisor.Take(ctx)
 	if err != nil {
@@ -100,7 +114,7 @@ func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Devic
 		LeaseID: granted.ID, Tenant: granted.Tenant, Holder: granted.Holder,
 		MemoryBytes: granted.MemoryBytes(), ComputeMilli: granted.ComputeMilli(),
 		PlatformIndex: d.PlatformIndex, DeviceIndex: d.DeviceIndex,
-	}, kept)
+	}, kept, builds)
 	if err != nil {
 		worker.Kill()
 		<-worker.Done()
@@ -138,16 +152,18 @@ func (s *Server) watchOver(granted lease.Lease, worker *supervisor.Process, dura
 	go s.watch(h)
 }
 
-// abandon returns the Slices of a Lease that never got a worker.
-func (s *Server) abandon(id string) {
+// abandon returns the Slices of a Lease that never got a worker, and tells those who wait for them.
+func (s *Server) abandon(granted lease.Lease) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if _, err := s.ledger.End(id); err != nil && !errors.Is(err, lease.ErrNotFound) {
-		s.log.Error("abandoning a lease", "lease", id, "error", err)
+	if _, err := s.ledger.End(granted.ID); err != nil && !errors.Is(err, lease.ErrNotFound) {
+		s.log.Error("abandoning a lease", "lease", granted.ID, "error", err)
 	}
-	if err := s.ledger.Free(id); err != nil {
-		s.log.Error("abandoning a lease", "lease", id, "error", err)
+	if err := s.ledger.Free(granted.ID); err != nil {
+		s.log.Error("abandoning a lease", "lease", granted.ID, "error", err)
 	}
+	granted.Holder = "" // who asked for it learns from Grant's error why there is none
+	s.publish(lease.Event{Kind: lease.EventReleased, Lease: granted})
 }
 
 // watch waits for the worker's end, whatever its cause, and frees the Lease's Slices.
@@ -201,9 +217,41 @@ func (s *Server) renew(id string, duration time.Duration) (lease.Lease, error) {
 	return renewed, nil
 }
 
+// buildsKey says what a device's builds are good for.
+func buildsKey(tenant string, d device.Device) buildcache.Key {
+	return buildcache.Key{Tenant: tenant, Platform: d.Platform, Device: d.Name, DriverVersion: d.DriverVersion}
+}
+
+// keepBuilds stores what a Lease's worker has compiled, for the tenant's next one.
+func (s *Server) keepBuilds(ctx context.Context, id string) {
+	s.mutex.Lock()
+	h := s.held[id]
+	if h == nil || h.packing {
+		s.mutex.Unlock()
+		return
+	}
+	h.packing = true
+	d, found := s.ledger.Device(h.lease.Slices[0].DeviceID)
+	s.mutex.Unlock()
+	if !found {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildsTimeout)
+	defer cancel()
+	file, err := h.worker.Builds(ctx)
+	if err == nil && file != nil {
+		err = s.builds.Save(buildsKey(h.lease.Tenant, d), file)
+		file.Close()
+	}
+	if err != nil {
+		h.log.Warn("what the lease's programs have built is not kept", "error", err)
+	}
+}
+
 // release ends a Lease and waits until its Slices are free.
 func (s *Server) release(ctx context.Context, id string) error {
 	s.refreshStats(ctx, lastStatsTimeout, id)
+	s.keepBuilds(ctx, id)
 	s.mutex.Lock()
 	_, err := s.ledger.End(id)
 	h := s.held[id]

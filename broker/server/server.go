@@ -17,11 +17,15 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"sluice/broker/buildcache"
 	"sluice/broker/device"
 	"sluice/broker/lease"
 	"sluice/broker/session"
 	"sluice/broker/supervisor"
 )
+
+// grantWaitMax bounds a Grant while workers do become ready, but for those who came before.
+const grantWaitMax = 5 * time.Minute
 
 // Defaults of Config.
 const (
@@ -32,10 +36,10 @@ const (
 
 // Config says how the broker runs. Zero values mean the defaults.
 type Config struct {
-	StateFolder       string        // workers/ and session/broker.sock lie in it
+	StateFolder       string        // workers/, builds/ and session/broker.sock lie in it
 	WorkerPath        string        // of the sluice-worker program
 	Warm              int           // workers that wait with their driver loaded
-	StartTimeout      time.Duration // for a worker's driver to load; bounds Grant
+	StartTimeout      time.Duration // for a worker's driver to load
 	ProbeTimeout      time.Duration // for the inventory; bounds New
 	CPUMemoryFraction float64       // of the host's memory that a CPU device may promise, over 0 to 1; the default is all that its driver reports
 	Log               *slog.Logger
@@ -63,6 +67,7 @@ type Server struct {
 	log         *slog.Logger
 	supervisor  *supervisor.Supervisor
 	listener    *session.Listener
+	builds      *buildcache.Store
 	emptyReason string // why the pool has no devices
 
 	wake    chan struct{}  // the next expiry may have changed
@@ -80,7 +85,7 @@ type Server struct {
 
 // New takes the inventory and adopts the Leases of an earlier daemon. Drivers that crash or hang leave an empty pool, whose
 // reason Devices tells.
-func New(ctx context.Context, config Config) (*Server, error) {
+func New(ctx context.Context, config Config) (made *Server, err error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
@@ -88,10 +93,8 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		config: config, log: config.Log, wake: make(chan struct{}, 1), left: make(chan struct{}),
 		held: map[string]*hold{}, counts: counts{health: map[healthCount]uint64{}}, subscribers: map[*Subscription]struct{}{},
 	}
-	var err error
-	s.listener, err = session.NewListener(filepath.Join(config.StateFolder, "session", "broker.sock"), s, config.Log)
-	if err != nil {
-		return nil, err
+	if s.builds, err = buildcache.NewStore(filepath.Join(config.StateFolder, "builds")); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
 	}
 	s.supervisor, err = supervisor.New(supervisor.Config{
 		WorkerPath: config.WorkerPath, Folder: filepath.Join(config.StateFolder, "workers"), Warm: config.Warm,
@@ -100,6 +103,16 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	// After the supervisor, whose lock says that no other daemon serves here.
+	s.listener, err = session.Listen(filepath.Join(config.StateFolder, "session", "broker.sock"), s, config.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.listener.Close()
+		}
+	}()
 	s.ledger, err = lease.NewLedger(s.inventory(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("broker: %w", err)

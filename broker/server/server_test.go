@@ -423,6 +423,19 @@ func TestGivenUpGrantReturnsItsSlice(t *testing.T) {
 	}
 }
 
+// Who waits for capacity hears of slices that a Grant gives back because there was no worker in time.
+func TestAbandonedGrantIsTold(t *testing.T) {
+	b := start(t, func(c *server.Config) { c.StartTimeout = time.Nanosecond })
+	w := b.watch(t)
+	if granted, err := b.Grant(testContext(t), request(1<<20)); err == nil {
+		t.Fatalf("granted %s without time for a worker", granted.ID)
+	}
+	event, err := w.Next()
+	if err != nil || event.Kind != lease.EventReleased || event.Lease.Holder != "" {
+		t.Errorf("watchers hear %+v, %v", event, err)
+	}
+}
+
 func mustLeases(t *testing.T, b broker) []lease.Lease {
 	t.Helper()
 	leases, err := b.Leases(testContext(t))

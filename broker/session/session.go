@@ -65,43 +65,57 @@ type Counts struct {
 
 // Listener accepts shims on a unix socket.
 type Listener struct {
-	socketPath string
-	leases     Leases
-	log        *slog.Logger
+	socket *net.UnixListener
+	leases Leases
+	log    *slog.Logger
 
 	handedOver atomic.Uint64
 	refused    atomic.Uint64
 	lastID     atomic.Uint64
 }
 
-// NewListener makes a Listener for a socket at socketPath, whose folder is made when it is missing.
-func NewListener(socketPath string, leases Leases, log *slog.Logger) (*Listener, error) {
+// Listen makes a socket at socketPath anew, and its folder when that is missing. Shims that connect before Run is called wait.
+// Any user may connect: a container's program has any uid, and the token decides.
+func Listen(socketPath string, leases Leases, log *slog.Logger) (*Listener, error) {
 	if len(socketPath) > SocketPathMax {
 		return nil, fmt.Errorf("session socket %s: path has %d bytes, at most %d", socketPath, len(socketPath), SocketPathMax)
 	}
-	return &Listener{socketPath: socketPath, leases: leases, log: log}, nil
+	if err := os.MkdirAll(filepath.Dir(socketPath), 0o755); err != nil {
+		return nil, fmt.Errorf("making the session socket's folder: %w", err)
+	}
+	if err := os.Remove(socketPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing an earlier session socket: %w", err)
+	}
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: socketPath, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listening for shims: %w", err)
+	}
+	if err := os.Chmod(socketPath, 0o666); err != nil {
+		socket.Close()
+		return nil, fmt.Errorf("opening the session socket to programs: %w", err)
+	}
+	return &Listener{socket: socket, leases: leases, log: log}, nil
 }
+
+// Close takes the socket away. Run does so too when it ends.
+func (l *Listener) Close() error { return l.socket.Close() }
 
 // Counts tells how many connections were handed over and refused.
 func (l *Listener) Counts() Counts {
 	return Counts{HandedOver: l.handedOver.Load(), Refused: l.refused.Load()}
 }
 
-// Run listens until ctx ends, then waits for the greetings under way. Sessions that were handed over live on.
+// Run accepts until ctx ends, then waits for the greetings under way. Sessions that were handed over live on.
 func (l *Listener) Run(ctx context.Context) error {
-	listener, err := l.listen()
-	if err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	stop := context.AfterFunc(ctx, func() { l.socket.Close() })
 	defer stop()
-	defer listener.Close()
+	defer l.socket.Close()
 
 	var greetings sync.WaitGroup
 	defer greetings.Wait()
 	places := make(chan struct{}, GreetingsMax)
 	for {
-		conn, err := listener.AcceptUnix()
+		conn, err := l.socket.AcceptUnix()
 		if ctx.Err() != nil {
 			if err == nil {
 				conn.Close()
@@ -117,7 +131,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("accepting shims on %s: %w", l.socketPath, err)
+			return fmt.Errorf("accepting shims on %s: %w", l.socket.Addr(), err)
 		}
 		places <- struct{}{} // given back within HelloTimeout
 		greetings.Add(1)
@@ -126,26 +140,6 @@ func (l *Listener) Run(ctx context.Context) error {
 			l.greet(conn)
 		}()
 	}
-}
-
-// listen makes the socket anew. Any user may connect: a container's program has any uid, and the token decides.
-func (l *Listener) listen() (*net.UnixListener, error) {
-	folder := filepath.Dir(l.socketPath)
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, fmt.Errorf("making the session socket's folder: %w", err)
-	}
-	if err := os.Remove(l.socketPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("removing an earlier session socket: %w", err)
-	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: l.socketPath, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("listening for shims: %w", err)
-	}
-	if err := os.Chmod(l.socketPath, 0o666); err != nil {
-		listener.Close()
-		return nil, fmt.Errorf("opening the session socket to programs: %w", err)
-	}
-	return listener, nil
 }
 
 // greet serves one connection up to the hand-over.

@@ -80,7 +80,7 @@ func start(t *testing.T) fixture {
 	t.Cleanup(func() { worker.Close() })
 
 	path := filepath.Join(dir, "session", "broker.sock")
-	listener, err := session.NewListener(path, &leases{ledger, daemon}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	listener, err := session.Listen(path, &leases{ledger, daemon}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,21 +96,14 @@ func start(t *testing.T) fixture {
 	return fixture{path, listener, worker, ledger}
 }
 
-// dial retries while Run is still making the socket.
 func dial(t *testing.T, path string) *net.UnixConn {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-		if err == nil {
-			t.Cleanup(func() { conn.Close() })
-			return conn
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Millisecond)
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 func hello(t *testing.T, h wire.Hello) []byte {
@@ -251,7 +244,7 @@ func TestEndedLeaseAndDeadWorkerAreRefused(t *testing.T) {
 }
 
 func TestSocketPathMustFit(t *testing.T) {
-	if _, err := session.NewListener("/"+strings.Repeat("x", session.SocketPathMax), nil, slog.Default()); err == nil {
+	if _, err := session.Listen("/"+strings.Repeat("x", session.SocketPathMax), nil, slog.Default()); err == nil {
 		t.Error("a path of 108 bytes was accepted")
 	}
 }

@@ -64,7 +64,8 @@ func (c confinement) environment(folder string) []string {
 	}
 	environment := []string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=" + scratch, "TMPDIR=" + scratch, "POCL_CACHE_DIR=" + filepath.Join(scratch, "pocl"),
+		"HOME=" + scratch, "TMPDIR=" + scratch,
+		handover.BuildsVariable + "=" + filepath.Join(scratch, "builds"), "POCL_CACHE_DIR=" + filepath.Join(scratch, "builds", "pocl"),
 	}
 	for _, name := range driverVariables {
 		if value, set := os.LookupEnv(name); set {

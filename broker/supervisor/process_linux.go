@@ -49,6 +49,7 @@ type Process struct {
 
 	asking sync.Mutex // held while Stats waits for its answer
 	stats  chan handover.Stats
+	builds chan packedBuilds
 
 	recorded atomic.Bool // a Lease: the next daemon could adopt it
 	left     atomic.Bool // to the next daemon
@@ -62,7 +63,8 @@ func newProcess(id, folder string, log *slog.Logger) *Process {
 	return &Process{
 		ID: id, folder: folder, startedAt: time.Now(), log: log.With("worker", id),
 		ready: make(chan handover.Ready, 1), assigned: make(chan handover.Assigned, 1), stats: make(chan handover.Stats, 1),
-		done: make(chan struct{}),
+		builds: make(chan packedBuilds, 1),
+		done:   make(chan struct{}),
 	}
 }
 
@@ -214,7 +216,7 @@ func (s *Supervisor) limit(p *Process) error {
 func (p *Process) receive() {
 	for {
 		m, file, err := p.conn.Receive()
-		if file != nil {
+		if file != nil && m.Builds == nil {
 			file.Close() // a worker has no session to give
 			err = fmt.Errorf("%w: not for the daemon", handover.ErrMessage)
 		}
@@ -232,6 +234,10 @@ func (p *Process) receive() {
 			default:
 			}
 			err = offer(p.stats, *m.Stats)
+		case m.Builds != nil:
+			if err = offer(p.builds, packedBuilds{*m.Builds, file}); err != nil && file != nil {
+				file.Close()
+			}
 		case m.SessionEnded != nil:
 			p.log.Debug("session ended", "session", m.SessionEnded.ID, "error", m.SessionEnded.Error)
 		default:
@@ -256,8 +262,8 @@ func offer[T any](to chan T, answer T) error {
 }
 
 // Assign gives the worker its Lease and its limits, of memory and of compute, and waits for its answer. The record is kept with the worker
-// from before it can serve the Lease until it ends.
-func (p *Process) Assign(ctx context.Context, a handover.Assign, record []byte) error {
+// from before it can serve the Lease until it ends. The builds that the tenant has from before may be nil; the caller still owns them.
+func (p *Process) Assign(ctx context.Context, a handover.Assign, record []byte, builds *os.File) error {
 	if p.group != nil {
 		if err := p.group.grant(a.MemoryBytes+OverheadBytes, weightOf(a.ComputeMilli)); err != nil {
 			return fmt.Errorf("limiting worker %s: %w", p.ID, err)
@@ -266,7 +272,11 @@ func (p *Process) Assign(ctx context.Context, a handover.Assign, record []byte) 
 	if err := p.Keep(record); err != nil {
 		return err
 	}
-	if err := p.send(handover.Message{Assign: &a}, nil); err != nil {
+	a.Builds = builds != nil && p.greeting.KeepsBuilds
+	if !a.Builds {
+		builds = nil
+	}
+	if err := p.send(handover.Message{Assign: &a}, builds); err != nil {
 		return err
 	}
 	select {
@@ -310,6 +320,34 @@ func (p *Process) Stats(ctx context.Context) (handover.Stats, error) {
 		return handover.Stats{}, fmt.Errorf("worker %s died: %s", p.ID, p.reason)
 	case <-ctx.Done():
 		return handover.Stats{}, fmt.Errorf("waiting for worker %s: %w", p.ID, ctx.Err())
+	}
+}
+
+// packedBuilds is the answer to BuildsRequest.
+type packedBuilds struct {
+	handover.Builds
+	file *os.File // nil where there is nothing new
+}
+
+// Builds asks the worker for what its driver has compiled. The file is the caller's; it is nil where there is nothing new.
+// It is asked once in a worker's life.
+func (p *Process) Builds(ctx context.Context) (*os.File, error) {
+	if !p.greeting.KeepsBuilds {
+		return nil, nil
+	}
+	if err := p.send(handover.Message{BuildsRequest: &handover.BuildsRequest{}}, nil); err != nil {
+		return nil, err
+	}
+	select {
+	case answer := <-p.builds:
+		if answer.Error != "" {
+			return nil, fmt.Errorf("worker %s has no builds: %s", p.ID, answer.Error)
+		}
+		return answer.file, nil
+	case <-p.done:
+		return nil, fmt.Errorf("worker %s died: %s", p.ID, p.reason)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for worker %s: %w", p.ID, ctx.Err())
 	}
 }
 

@@ -26,6 +26,10 @@ const (
 	startPauseMax = 5 * time.Second
 )
 
+// warmPause is how long the next worker's start waits when one was taken and nobody waits for another: loading a driver
+// takes a processor that the program which has just begun wants for its own start.
+const warmPause = 200 * time.Millisecond
+
 // ErrNoWorker is wrapped by Take's error when no worker became ready in time.
 var ErrNoWorker = errors.New("no worker became ready")
 
@@ -45,6 +49,9 @@ type Supervisor struct {
 	confinement confinement
 	lock        *os.File
 	warm        chan *Process // unbuffered: a worker is offered while it waits
+	wanted      chan struct{} // somebody waits for a worker
+	waiting     atomic.Int64  // how many do
+	made        atomic.Uint64 // workers that became ready so far
 	noCgroup    sync.Once     // a host without cgroups is told of once
 	lastFailure atomic.Pointer[error]
 
@@ -77,7 +84,7 @@ func New(config Config) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		config: config, confinement: hostConfinement(),
-		warm: make(chan *Process), processes: map[string]*Process{},
+		warm: make(chan *Process), wanted: make(chan struct{}, config.Warm), processes: map[string]*Process{},
 	}
 	if err := s.takeLock(); err != nil {
 		return nil, err
@@ -148,6 +155,7 @@ func (s *Supervisor) keepWarm(ctx context.Context) {
 			select {
 			case s.warm <- p:
 				pause = startPauseMin
+				s.rest(ctx)
 				continue
 			case <-p.Done():
 				err = fmt.Errorf("worker %s died while it waited: %s", p.ID, p.Reason())
@@ -167,6 +175,18 @@ func (s *Supervisor) keepWarm(ctx context.Context) {
 	}
 }
 
+// rest lets warmPause pass before the next start, unless somebody waits for it.
+func (s *Supervisor) rest(ctx context.Context) {
+	if s.waiting.Load() > 0 {
+		return
+	}
+	select {
+	case <-time.After(warmPause):
+	case <-s.wanted:
+	case <-ctx.Done():
+	}
+}
+
 // startReady starts a worker and waits until its driver is loaded.
 func (s *Supervisor) startReady(ctx context.Context) (*Process, error) {
 	p, err := s.start(handover.ModeServe, nil)
@@ -178,6 +198,7 @@ func (s *Supervisor) startReady(ctx context.Context) (*Process, error) {
 	select {
 	case ready := <-p.ready:
 		p.greeting = ready
+		s.made.Add(1)
 		s.config.Log.Info("worker warm", "worker", p.ID, "worker_pid", p.PID, "devices", ready.Devices,
 			"load_ms", ready.LoadMs, "start_ms", time.Since(p.startedAt).Milliseconds())
 		return p, nil
@@ -193,17 +214,42 @@ func (s *Supervisor) startReady(ctx context.Context) (*Process, error) {
 	return nil, err
 }
 
-// Take gives the caller a warm worker, waiting for one to become ready until ctx ends. The caller ends it with Kill.
+// Take gives the caller a warm worker. It waits for one, after those who came before, until ctx ends or none at all has become
+// ready for StartTimeout. The caller ends it with Kill.
 func (s *Supervisor) Take(ctx context.Context) (*Process, error) {
 	select {
 	case p := <-s.warm:
 		return p, nil
-	case <-ctx.Done():
+	default:
 	}
+	s.waiting.Add(1)
+	defer s.waiting.Add(-1)
+	select {
+	case s.wanted <- struct{}{}:
+	default: // as many starts as there may be are under way
+	}
+	patience := time.NewTicker(s.config.StartTimeout)
+	defer patience.Stop()
+	for made := s.made.Load(); ; made = s.made.Load() {
+		select {
+		case p := <-s.warm:
+			return p, nil
+		case <-ctx.Done():
+			return nil, s.noWorker(ctx.Err())
+		case <-patience.C:
+			if s.made.Load() == made {
+				return nil, s.noWorker(fmt.Errorf("none has for %s", s.config.StartTimeout))
+			}
+		}
+	}
+}
+
+// noWorker is Take's error.
+func (s *Supervisor) noWorker(cause error) error {
 	if failure := s.lastFailure.Load(); failure != nil {
-		return nil, fmt.Errorf("%w: %w: last failure: %w", ErrNoWorker, ctx.Err(), *failure)
+		return fmt.Errorf("%w: %w: last failure: %w", ErrNoWorker, cause, *failure)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrNoWorker, ctx.Err())
+	return fmt.Errorf("%w: %w", ErrNoWorker, cause)
 }
 
 func (s *Supervisor) forget(p *Process) {

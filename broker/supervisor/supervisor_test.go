@@ -134,7 +134,10 @@ func TestProbeSurvivesBadWorkers(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			s.config.WorkerPath, s.config.ProbeTimeout = path, 2*time.Second
+			s.config.WorkerPath, s.config.ProbeTimeout = path, time.Minute
+			if name == "hang" {
+				s.config.ProbeTimeout = time.Second
+			}
 			_, err := s.Probe(context.Background())
 			if !errors.Is(err, ErrProbe) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want it to say %q", err, c.says)
@@ -249,7 +252,7 @@ func TestCgroupHoldsTheSlice(t *testing.T) {
 	// Whatever the worker answers, its limits are set before it learns of its lease.
 	const slice = 100 << 20
 	assign := handover.Assign{LeaseID: "l", MemoryBytes: slice, ComputeMilli: 250}
-	if err := p.Assign(context.Background(), assign, []byte("{}")); err != nil {
+	if err := p.Assign(context.Background(), assign, []byte("{}"), nil); err != nil {
 		t.Logf("assign: %v", err)
 	}
 	want("assigned worker", OverheadBytes+slice, 2500)
@@ -330,7 +333,7 @@ func assigned(t *testing.T, folder string) (earlier *Supervisor, p *Process) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: 1 << 20}, []byte(`{"kept":true}`))
+	err = p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: 1 << 20}, []byte(`{"kept":true}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

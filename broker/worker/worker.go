@@ -11,7 +11,9 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
+	"sluice/broker/buildcache"
 	"sluice/broker/handover"
 	"sluice/vdev/wire"
 )
@@ -26,8 +28,11 @@ type Server interface {
 
 // Worker is the state of a worker process. Lock order: sending, then mutex.
 type Worker struct {
-	open func(handover.Assign) (Server, error)
-	log  *slog.Logger
+	open   func(handover.Assign) (Server, error)
+	log    *slog.Logger
+	builds string // the folder in which the driver keeps what it compiles; empty where it is not known
+
+	unpacked chan struct{} // closed when what the tenant has built before is in its place
 
 	sessions sync.WaitGroup
 
@@ -37,14 +42,16 @@ type Worker struct {
 	mutex        sync.Mutex
 	ready        handover.Ready // what a daemon is told first
 	server       Server         // nil until assigned
+	assignedAt   time.Time      // or, if later, when the earlier builds were in their place
 	sessionsAll  uint64
 	sessionsOpen uint64
 }
 
-// New makes a Worker whose driver is loaded. When it is assigned, open makes what serves the Lease.
-func New(ready handover.Ready, open func(handover.Assign) (Server, error), log *slog.Logger) *Worker {
-	ready.ProtocolHash = wire.ProtocolHash
-	return &Worker{ready: ready, open: open, log: log}
+// New makes a Worker whose driver is loaded and keeps what it compiles in the folder builds. When the worker is assigned,
+// open makes what serves the Lease.
+func New(ready handover.Ready, builds string, open func(handover.Assign) (Server, error), log *slog.Logger) *Worker {
+	ready.ProtocolHash, ready.KeepsBuilds = wire.ProtocolHash, builds != ""
+	return &Worker{ready: ready, builds: builds, open: open, log: log, unpacked: make(chan struct{})}
 }
 
 // Run serves one daemon after the other until ctx ends: Sessions outlive a daemon. It returns when they have ended too.
@@ -79,7 +86,7 @@ func (w *Worker) control(ctx context.Context, conn *handover.Conn) error {
 	w.mutex.Lock()
 	ready := w.ready
 	w.mutex.Unlock()
-	if err := w.send(handover.Message{Ready: &ready}); err != nil {
+	if err := w.send(handover.Message{Ready: &ready}, nil); err != nil {
 		return err
 	}
 	for {
@@ -92,12 +99,14 @@ func (w *Worker) control(ctx context.Context, conn *handover.Conn) error {
 		}
 		switch {
 		case m.Assign != nil:
-			err = w.send(handover.Message{Assigned: &handover.Assigned{Error: handover.Reason(w.assign(*m.Assign))}})
+			err = w.send(handover.Message{Assigned: &handover.Assigned{Error: handover.Reason(w.assign(*m.Assign, file))}}, nil)
 		case m.Session != nil:
 			err = w.session(ctx, *m.Session, file)
 		case m.StatsRequest != nil:
 			stats := w.stats()
-			err = w.send(handover.Message{Stats: &stats})
+			err = w.send(handover.Message{Stats: &stats}, nil)
+		case m.BuildsRequest != nil:
+			err = w.sendBuilds()
 		default:
 			err = fmt.Errorf("%w: not for a worker", handover.ErrMessage)
 		}
@@ -107,12 +116,17 @@ func (w *Worker) control(ctx context.Context, conn *handover.Conn) error {
 	}
 }
 
-func (w *Worker) assign(a handover.Assign) error {
+// assign takes over builds, the package of what the tenant has built before, or nil.
+func (w *Worker) assign(a handover.Assign, builds *os.File) error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	if w.server != nil {
+		if builds != nil {
+			builds.Close()
+		}
 		return errors.New("this worker has its lease already")
 	}
+	w.sessions.Go(func() { w.unpack(builds) })
 	server, err := w.open(a)
 	if err != nil {
 		return fmt.Errorf("opening the lease: %w", err)
@@ -121,6 +135,36 @@ func (w *Worker) assign(a handover.Assign) error {
 	w.log = w.log.With("lease", a.LeaseID, "tenant", a.Tenant, "holder", a.Holder)
 	w.log.Info("assigned", "memory_bytes", a.MemoryBytes)
 	return nil
+}
+
+// unpack puts the tenant's earlier builds where the driver looks for them. Sessions wait for it.
+func (w *Worker) unpack(builds *os.File) {
+	defer close(w.unpacked)
+	if builds != nil {
+		if err := buildcache.Unpack(w.builds, builds); err != nil {
+			w.log.Warn("what the tenant has built before is not all there", "error", err)
+		}
+		builds.Close()
+	}
+	w.mutex.Lock()
+	w.assignedAt = time.Now()
+	w.mutex.Unlock()
+}
+
+// sendBuilds sends what the driver has compiled or used since the Lease was assigned.
+func (w *Worker) sendBuilds() error {
+	w.mutex.Lock()
+	since := w.assignedAt
+	w.mutex.Unlock()
+	if w.builds == "" || since.IsZero() {
+		return w.send(handover.Message{Builds: &handover.Builds{}}, nil)
+	}
+	memory, err := buildcache.Pack(w.builds, since)
+	if err != nil || memory == nil {
+		return w.send(handover.Message{Builds: &handover.Builds{Error: handover.Reason(err)}}, nil)
+	}
+	defer memory.Close()
+	return w.send(handover.Message{Builds: &handover.Builds{Packed: true}}, memory)
 }
 
 // session starts serving a Session. It takes over file.
@@ -146,6 +190,7 @@ func (w *Worker) session(ctx context.Context, s handover.Session, file *os.File)
 	w.sessions.Add(1)
 	go func() {
 		defer w.sessions.Done()
+		<-w.unpacked
 		log.Info("session started")
 		err := server.Serve(ctx, conn, log)
 		conn.Close()
@@ -157,7 +202,7 @@ func (w *Worker) session(ctx context.Context, s handover.Session, file *os.File)
 		} else {
 			log.Info("session ended")
 		}
-		if err := w.send(handover.Message{SessionEnded: &handover.SessionEnded{ID: s.ID, Error: handover.Reason(err)}}); err != nil {
+		if err := w.send(handover.Message{SessionEnded: &handover.SessionEnded{ID: s.ID, Error: handover.Reason(err)}}, nil); err != nil {
 			log.Debug("no daemon to tell of the session's end", "error", err)
 		}
 	}()
@@ -165,7 +210,7 @@ func (w *Worker) session(ctx context.Context, s handover.Session, file *os.File)
 }
 
 func (w *Worker) refuseSession(s handover.Session, err error) error {
-	return w.send(handover.Message{SessionEnded: &handover.SessionEnded{ID: s.ID, Error: handover.Reason(err)}})
+	return w.send(handover.Message{SessionEnded: &handover.SessionEnded{ID: s.ID, Error: handover.Reason(err)}}, nil)
 }
 
 func (w *Worker) stats() handover.Stats {
@@ -185,11 +230,11 @@ func (w *Worker) setConn(conn *handover.Conn) {
 	w.conn = conn
 }
 
-func (w *Worker) send(m handover.Message) error {
+func (w *Worker) send(m handover.Message, file *os.File) error {
 	w.sending.Lock()
 	defer w.sending.Unlock()
 	if w.conn == nil {
 		return errors.New("no daemon is connected")
 	}
-	return w.conn.Send(m, nil)
+	return w.conn.Send(m, file)
 }

@@ -60,7 +60,7 @@ func start(t *testing.T) string {
 		}
 		return echo{}, nil
 	}
-	w := New(handover.Ready{Devices: 3}, open, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	w := New(handover.Ready{Devices: 3}, "", open, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx, listener) }()

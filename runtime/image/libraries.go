@@ -13,6 +13,9 @@ import (
 // systemDirs are searched after those of ld.so.conf (ld.so(8)); machines name their own below /lib and /usr/lib.
 var systemDirs = []string{"/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 
+// openCLLoader need not be there: a container whose image has none is given one.
+const openCLLoader = "libOpenCL.so.1"
+
 const configDepthMax = 8 // of include lines in ld.so.conf
 
 // resolver finds libraries on this machine as ld.so does, without its cache, and gathers them for the image.
@@ -51,6 +54,15 @@ func (r *resolver) gather(p *program, origin string) error {
 	return nil
 }
 
+// muslLibrary is what programs and libraries for musl need; of glibc, a file of this name is a linker script.
+const muslLibrary = "libc.so"
+
+// muslDirs is where musl's loader looks, and where a machine with another libc keeps what is for musl.
+func muslDirs() []string {
+	dirs, _ := filepath.Glob("/usr/lib/*-linux-musl")
+	return append(dirs, "/lib", "/usr/local/lib", "/usr/lib")
+}
+
 // need finds one library.
 func (r *resolver) need(name string, by *program, origin string) error {
 	if name == "" || strings.ContainsAny(name, "/\x00") {
@@ -71,13 +83,23 @@ func (r *resolver) need(name string, by *program, origin string) error {
 	if r.found[name] != "" {
 		return nil
 	}
-	for _, dir := range r.dirs {
+	if name == muslLibrary { // it is the loader of the program, which names it
+		return nil
+	}
+	dirs := r.dirs
+	if slices.Contains(by.needed, muslLibrary) {
+		dirs = muslDirs()
+	}
+	for _, dir := range dirs {
 		if host := path.Join(dir, name); fits(host, by) {
 			r.found[name] = host
 			return r.add(host, r.place(host), by)
 		}
 	}
-	return fmt.Errorf("%w: %s (searched %s): install the package that has it", ErrLibrary, name, strings.Join(r.dirs, ", "))
+	if name == openCLLoader {
+		return nil
+	}
+	return fmt.Errorf("%w: %s (searched %s): install the package that has it", ErrLibrary, name, strings.Join(dirs, ", "))
 }
 
 // place keeps a library where every loader looks; those of folders that only this machine's ld.so.conf names move to /usr/lib.

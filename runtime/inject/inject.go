@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -20,17 +21,21 @@ const (
 	EnvSocket  = "SLUICE_SOCKET"   // path of the session socket, as the program sees it
 	EnvToken   = "SLUICE_TOKEN"    // the Lease's token
 	EnvVendors = "OCL_ICD_VENDORS" // the folder of vendor files; both Debian's and Khronos's loader read it
+
+	EnvLibraryPath = "LD_LIBRARY_PATH" // where an image without an OpenCL loader finds the shim as one
 )
 
 // Where a container sees the folders.
 const (
 	ContainerSession = "/run/sluice/session"
 	ContainerLibrary = "/run/sluice/lib"
+	ContainerLoader  = "/run/sluice/loader"
 	ContainerVendors = "/etc/OpenCL/vendors"
 )
 
 const (
 	libraryName = "libsluice-opencl.so"
+	loaderName  = "libOpenCL.so.1"
 	vendorName  = "sluice.icd"
 	socketName  = "broker.sock"
 )
@@ -47,7 +52,8 @@ type Folder struct{ state string }
 // At is the inject folder below state that a daemon has installed there.
 func At(state string) Folder { return Folder{state} }
 
-// Install writes the inject folder below state, an absolute path: a copy of the shim and the vendor files that name it.
+// Install writes the inject folder below state, an absolute path: copies of the shim and of what lies beside it for images
+// without a loader or with musl, as far as it is there, and the vendor files that name the shim.
 // Every file is replaced atomically, so programs that start meanwhile see the old one or the new one.
 func Install(state, library string) (Folder, error) {
 	folder := Folder{state}
@@ -55,20 +61,18 @@ func Install(state, library string) (Folder, error) {
 		return Folder{}, fmt.Errorf("state folder %q is not absolute", state)
 	}
 	// The session folder is the broker's to fill, but it must exist before it can be mounted.
-	for _, dir := range []string{folder.Session(), folder.libraries(), folder.containerVendors(), folder.processVendors()} {
+	for _, dir := range []string{folder.Session(), folder.containerVendors(), folder.processVendors()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return Folder{}, fmt.Errorf("make inject folder: %w", err)
 		}
 	}
-	content, err := readLibrary(library)
-	if err != nil {
+	if err := folder.installLibraries(library); err != nil {
 		return Folder{}, err
 	}
 	for _, file := range []struct {
 		path    string
 		content []byte
 	}{
-		{folder.Library(), content},
 		{filepath.Join(folder.containerVendors(), vendorName), []byte(ContainerLibrary + "/" + libraryName + "\n")},
 		{filepath.Join(folder.processVendors(), vendorName), []byte(folder.Library() + "\n")},
 	} {
@@ -79,6 +83,43 @@ func Install(state, library string) (Folder, error) {
 	return folder, nil
 }
 
+func (f Folder) installLibraries(library string) error {
+	if err := copyLibrary(library, f.Library(), true); err != nil {
+		return err
+	}
+	for _, kind := range []libraryKind{glibc, libpthread, musl} {
+		beside := filepath.Join(filepath.Dir(library), string(kind))
+		if err := copyLibrary(filepath.Join(beside, loaderName), filepath.Join(f.loaders(kind), loaderName), false); err != nil {
+			return err
+		}
+		if kind == glibc {
+			continue
+		}
+		if err := copyLibrary(filepath.Join(beside, libraryName), filepath.Join(f.libraries(kind), libraryName), false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyLibrary copies a library, and makes the folder for it also where the library need not be there and is not.
+func copyLibrary(from, to string, needed bool) error {
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return fmt.Errorf("make inject folder: %w", err)
+	}
+	content, err := readLibrary(from)
+	if errors.Is(err, fs.ErrNotExist) && !needed {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := replace(to, content); err != nil {
+		return fmt.Errorf("write inject folder: %w", err)
+	}
+	return nil
+}
+
 // Session is the host folder of the session socket.
 func (f Folder) Session() string { return filepath.Join(f.state, "session") }
 
@@ -86,27 +127,48 @@ func (f Folder) Session() string { return filepath.Join(f.state, "session") }
 func (f Folder) Socket() string { return filepath.Join(f.Session(), socketName) }
 
 // Library is the host path of the installed shim.
-func (f Folder) Library() string { return filepath.Join(f.libraries(), libraryName) }
+func (f Folder) Library() string { return filepath.Join(f.libraries(glibc), libraryName) }
 
-func (f Folder) libraries() string        { return filepath.Join(f.state, "inject", "lib") }
+func (f Folder) libraries(kind libraryKind) string {
+	return filepath.Join(f.state, "inject", kind.folder("lib"))
+}
+
+// fitting is the folder of the shim for a kind of C library; where only the shim itself was installed, it is that one's.
+func (f Folder) fitting(kind libraryKind) string {
+	if _, err := os.Stat(filepath.Join(f.libraries(kind), libraryName)); err != nil {
+		return f.libraries(glibc)
+	}
+	return f.libraries(kind)
+}
+
+// loaders holds the shim as libOpenCL.so.1, apart from the shim: an image's own loader must not be hidden.
+func (f Folder) loaders(kind libraryKind) string {
+	return filepath.Join(f.state, "inject", kind.folder("loader"))
+}
+
 func (f Folder) containerVendors() string { return filepath.Join(f.state, "inject", "vendors") }
 
 // processVendors holds the vendor file for programs that see the host's file system.
 func (f Folder) processVendors() string { return filepath.Join(f.state, "inject", "vendors-process") }
 
-// Container returns the mounts and the environment of a container that holds the Lease; nothing where l is nil.
-func (f Folder) Container(l *lease.Lease) ([]specs.Mount, map[string]string) {
+// Container returns the mounts and the environment of an image's container that holds the Lease; nothing where l is nil.
+func (f Folder) Container(l *lease.Lease, image Image) ([]specs.Mount, map[string]string) {
 	if l == nil {
 		return nil, nil
 	}
 	mounts := []specs.Mount{
 		bind(f.Session(), ContainerSession, "noexec"),
-		bind(f.libraries(), ContainerLibrary),
+		bind(f.fitting(image.kind), ContainerLibrary),
 		bind(f.containerVendors(), ContainerVendors, "noexec"),
 	}
-	return mounts, map[string]string{
+	env := map[string]string{
 		EnvSocket: ContainerSession + "/" + socketName, EnvToken: l.Token, EnvVendors: ContainerVendors,
 	}
+	if !image.Loader {
+		mounts = append(mounts, bind(f.loaders(image.kind), ContainerLoader))
+		env[EnvLibraryPath] = ContainerLoader
+	}
+	return mounts, env
 }
 
 // Process returns the environment of a plain process that holds the Lease; nothing where l is nil.

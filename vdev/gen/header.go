@@ -24,6 +24,8 @@ func wireConstants() []constant {
 		{"WORD_ASLEEP", wire.WordAsleep},
 		{"WORD_OUTPUT", wire.WordOutput},
 		{"WORD_NOTICE", wire.WordNotice},
+		{"WORD_TO_DEVICE", wire.WordToDevice},
+		{"WORD_FROM_DEVICE", wire.WordFromDevice},
 		{"WORD_SPACE", wire.WordSpace},
 		{"WORD_SPACE_WAITERS", wire.WordSpaceWaiters},
 		{"SLOT_COUNT", wire.SlotCount},
@@ -61,6 +63,11 @@ func wireConstants() []constant {
 		{"ARGUMENT_BUFFER", wire.ArgumentBuffer},
 		{"ARGUMENT_LOCAL", wire.ArgumentLocal},
 		{"ARGUMENT_SAMPLER", wire.ArgumentSampler},
+		{"INCLUDED_FOLDER", wire.IncludedFolder},
+		{"INCLUDED_FILE", wire.IncludedFile},
+		{"INCLUDED_MAX", wire.IncludedMax},
+		{"INCLUDED_BYTES_MAX", wire.IncludedBytesMax},
+		{"INCLUDED_DEPTH_MAX", wire.IncludedDepthMax},
 		{"HELLO_SIZE", wire.HelloSize},
 		{"WELCOME_SIZE", wire.WelcomeSize},
 		{"TOKEN_MAX", wire.TokenMax},
@@ -68,19 +75,19 @@ func wireConstants() []constant {
 	}
 }
 
-func wireHeader() []byte {
+func (g generator) wireHeader() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "/* %s */\n#ifndef SL_WIRE_H\n#define SL_WIRE_H\n\n", notice)
-	fmt.Fprintf(&b, "#define SL_PROTOCOL_HASH %#xULL\n#define SL_API_VERSION %dU\n\n", protocolHash(), wire.APIVersion)
+	fmt.Fprintf(&b, "#define SL_PROTOCOL_HASH %#xULL\n#define SL_API_VERSION %dU\n\n", g.protocolHash(), g.Version)
 	for _, c := range wireConstants() {
 		fmt.Fprintf(&b, "#define SL_%s %dULL\n", c.name, c.value)
 	}
 	b.WriteString("\nenum sl_kind {\n\tSL_NO_OBJECT,\n")
-	for _, o := range spec.Objects {
+	for _, o := range g.Objects {
 		fmt.Fprintf(&b, "\tSL_%s = %d,\n", strings.ToUpper(o.Name), o.Object)
 	}
 	b.WriteString("};\n\nenum sl_call {\n")
-	for _, c := range messages() {
+	for _, c := range g.messages() {
 		fmt.Fprintf(&b, "\tSL_CALL_%s = %d,\n", c.Name, c.Number)
 	}
 	b.WriteString("};\n\n#endif\n")
@@ -89,28 +96,34 @@ func wireHeader() []byte {
 
 // callsHeader declares every stub, so that a hand-written one that is missing
 // fails the link by its name.
-func callsHeader() []byte {
+func (g generator) callsHeader() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "/* %s */\n#ifndef SL_CALLS_H\n#define SL_CALLS_H\n\n#include \"shim.h\"\n\n", notice)
-	for _, c := range spec.OpenCL {
+	for _, c := range g.Calls {
 		if c.Version == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "%s;\n", prototype(c))
+		fmt.Fprintf(&b, "%s;\n", g.prototype(c))
 	}
 	b.WriteString("\n#endif\n")
 	return b.Bytes()
 }
 
-func prototype(c spec.Call) string {
-	return fmt.Sprintf("%s CL_API_CALL sl_%s(%s)", c.Returns, c.Name, c.Params)
+func (g generator) prototype(c spec.Call) string {
+	return fmt.Sprintf("%s %s sl_%s(%s)", c.Returns, g.Convention, c.Name, c.Params)
 }
 
-// dispatchTable fills the loader's table; the types come from the header, so a
-// stub of the wrong type does not compile.
-func dispatchTable() []byte {
+// dispatchTables fills the OpenCL loader's table, and the one of a program whose
+// calls are traced; the types come from the header, so a stub of the wrong type
+// does not compile.
+func dispatchTables() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "/* %s */\n#include \"calls.h\"\n\n", notice)
+	fmt.Fprintf(&b, "/* %s */\n#include \"calls.h\"\n#include \"trace.h\"\n\n", notice)
+	for _, c := range spec.OpenCL.Calls {
+		if c.Version != "" {
+			writeTraced(&b, c)
+		}
+	}
 	b.WriteString(`/* Extension entries are never advertised; these answer a program that calls one all the same. */
 static cl_int CL_API_CALL absent_status(void)
 {
@@ -124,24 +137,33 @@ static void *CL_API_CALL absent_pointer(void)
 
 #pragma GCC diagnostic ignored "-Wcast-function-type"
 #pragma GCC diagnostic ignored "-Wpedantic"
-const struct _cl_icd_dispatch sl_dispatch = {
 `)
-	for _, c := range spec.OpenCL {
+	writeTable(&b, "sl_dispatch", "sl_")
+	b.WriteString("\n")
+	writeTable(&b, "sl_dispatch_traced", "traced_")
+	b.WriteString("\nconst struct sl_function sl_functions[] = {\n")
+	for _, c := range spec.OpenCL.Calls {
+		if c.Version != "" {
+			fmt.Fprintf(&b, "\t{\"%s\", offsetof(struct _cl_icd_dispatch, %s)},\n", c.Name, c.Name)
+		}
+	}
+	b.WriteString("\t{NULL, 0},\n};\n")
+	return b.Bytes()
+}
+
+// writeTable writes a dispatch table of the functions whose names are the
+// calls' behind a prefix.
+func writeTable(b *bytes.Buffer, name, prefix string) {
+	fmt.Fprintf(b, "const struct _cl_icd_dispatch %s = {\n", name)
+	for _, c := range spec.OpenCL.Calls {
 		switch {
 		case c.Version != "":
-			fmt.Fprintf(&b, "\t.%s = sl_%s,\n", c.Name, c.Name)
+			fmt.Fprintf(b, "\t.%s = %s%s,\n", c.Name, prefix, c.Name)
 		case c.Returns == "cl_int":
-			fmt.Fprintf(&b, "\t.%s = (void *)absent_status,\n", c.Name)
+			fmt.Fprintf(b, "\t.%s = (void *)absent_status,\n", c.Name)
 		default:
-			fmt.Fprintf(&b, "\t.%s = (void *)absent_pointer,\n", c.Name)
+			fmt.Fprintf(b, "\t.%s = (void *)absent_pointer,\n", c.Name)
 		}
 	}
-	b.WriteString("};\n\nconst struct sl_function sl_functions[] = {\n")
-	for _, c := range spec.OpenCL {
-		if c.Version != "" {
-			fmt.Fprintf(&b, "\t{\"%s\", (void *)sl_%s},\n", c.Name, c.Name)
-		}
-	}
-	b.WriteString("\t{NULL, NULL},\n};\n")
-	return b.Bytes()
+	b.WriteString("};\n")
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"slices"
+	"log"
 	"strconv"
 	"strings"
 
@@ -12,31 +12,31 @@ import (
 
 // dispatcher is the worker's codec and dispatcher. A hand-written handler is a
 // method of thread with the call's name.
-func dispatcher() []byte {
+func (g generator) dispatcher() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "// %s\n\npackage dispatch\n\n// #include \"driver.h\"\nimport \"C\"\n\nimport \"unsafe\"\n\n", notice)
 	b.WriteString("// Kinds of object.\nconst (\n\tnoObject kind = iota\n")
-	for _, o := range spec.Objects {
+	for _, o := range g.Objects {
 		fmt.Fprintf(&b, "\tkind%s\n", title(o.Name))
 	}
-	b.WriteString(")\n\n// releaseDriver drops the driver's object of a kind.\nfunc releaseDriver(k kind, driver unsafe.Pointer) C.cl_int {\n\tswitch k {\n")
-	for _, o := range spec.Objects {
+	fmt.Fprintf(&b, ")\n\n// releaseDriver drops the driver's object of a kind.\nfunc releaseDriver(k kind, driver unsafe.Pointer) C.%s {\n\tswitch k {\n", g.Status)
+	for _, o := range g.Objects {
 		if o.Release != "" {
 			fmt.Fprintf(&b, "\tcase kind%s:\n\t\treturn C.%s(%s(driver))\n", title(o.Name), o.Release, cast(o))
 		}
 	}
-	b.WriteString("\t}\n\treturn C.CL_SUCCESS\n}\n\n// callName names a call in logs.\nfunc callName(number uint16) string {\n\tswitch number {\n")
-	for _, c := range messages() {
+	fmt.Fprintf(&b, "\t}\n\treturn C.%s\n}\n\n// callName names a call in logs.\nfunc callName(number uint16) string {\n\tswitch number {\n", g.Success)
+	for _, c := range g.messages() {
 		fmt.Fprintf(&b, "\tcase %d:\n\t\treturn %q\n", c.Number, c.Name)
 	}
 	b.WriteString("\t}\n\treturn \"unknown\"\n}\n\n")
-	b.WriteString("// dispatch carries out the thread's frame and returns the driver's status. A\n// frame that breaks the protocol sets t.violation.\nfunc (t *thread) dispatch(number uint16) C.cl_int {\n\tswitch number {\n")
-	for _, c := range messages() {
+	fmt.Fprintf(&b, "// dispatch carries out the thread's frame and returns the driver's status. A\n// frame that breaks the protocol sets t.violation.\nfunc (t *thread) dispatch(number uint16) C.%s {\n\tswitch number {\n", g.Status)
+	for _, c := range g.messages() {
 		fmt.Fprintf(&b, "\tcase %d:\n\t\treturn t.do%s()\n", c.Number, title(c.Name))
 	}
 	b.WriteString("\t}\n\tt.violate(\"unknown call %d\", number)\n\treturn 0\n}\n")
-	for _, c := range messages() {
-		writeHandler(&b, c)
+	for _, c := range g.messages() {
+		g.writeHandler(&b, c)
 	}
 	return b.Bytes()
 }
@@ -55,116 +55,236 @@ func camel(name string) string {
 
 func cast(o spec.ObjectName) string { return "driver" + title(o.Name) }
 
-// decoded lists a message's fields as Go values.
-func decoded(c spec.Call) (names, types, reads []string) {
-	add := func(name, typ, read string) {
-		names, types, reads = append(names, camel(name)), append(types, typ), append(reads, read)
+// cType spells a C type as cgo does.
+func cType(typ string) string {
+	words := strings.Fields(typ)
+	if words[0] == "unsigned" {
+		return "C.u" + strings.Join(words[1:], "")
 	}
+	return "C." + typ
+}
+
+// reading is a field that the worker decodes, as a Go value.
+type reading struct {
+	field           spec.Field
+	name, typ, read string
+}
+
+// decoded lists a message's fields that travel to the worker.
+func (g generator) decoded(c spec.Call) (readings []reading) {
 	for _, f := range c.Wire {
 		o := "noObject"
 		if f.Object != spec.NoObject {
-			o = "kind" + title(object(f.Object).Name)
+			o = "kind" + title(g.object(f.Object).Name)
 		}
+		typ, read := "", ""
 		switch f.Kind {
 		case spec.Scalar:
-			add(f.Name, "C."+f.Type, fmt.Sprintf("C.%s(t.scalar())", f.Type))
+			typ = cType(f.Type)
+			read = typ + "(t.scalar())"
 		case spec.Handle:
-			add(f.Name, "*object", fmt.Sprintf("t.handle(%s)", o))
+			typ, read = "*object", fmt.Sprintf("t.handle(%s)", o)
 		case spec.HandleOrNo:
-			add(f.Name, "*object", fmt.Sprintf("t.handleOrNo(%s)", o))
+			typ, read = "*object", fmt.Sprintf("t.handleOrNo(%s)", o)
+		case spec.Current:
+			typ, read = "*object", fmt.Sprintf("t.current(%s)", o)
 		case spec.Handles:
-			add(f.Name, "list", fmt.Sprintf("t.handles(%s)", o))
+			typ, read = "list", fmt.Sprintf("t.handles(%s)", o)
 		case spec.WaitList:
-			add(f.Name, "list", "t.waitList()")
+			typ, read = "list", "t.waitList()"
 		case spec.Ticket:
-			add(f.Name, "uint32", "t.ticket()")
+			typ, read = "uint32", "t.ticket()"
+		case spec.Address:
+			typ, read = "address", "t.address()"
 		case spec.Sizes:
-			add(f.Name, "*C.size_t", "t.sizes()")
+			typ, read = "*C.size_t", "t.sizes()"
 		case spec.Bytes:
-			read := "t.bytes()"
+			typ, read = "[]byte", "t.bytes()"
 			if _, err := strconv.Atoi(f.Count); err == nil {
 				read = fmt.Sprintf("t.bytesExactly(%s)", f.Count)
 			}
-			add(f.Name, "[]byte", read)
+		case spec.String:
+			typ, read = "[]byte", "t.text()"
+		case spec.AnswerBytes:
+			typ, read = "[]byte", "t.answerBytes()"
+		case spec.Parameters:
+			typ, read = "*unsafe.Pointer", fmt.Sprintf("t.parameters(%s)", camel(f.Count))
 		case spec.New:
-			add(f.Name, "*object", fmt.Sprintf("t.created(%s)", o))
+			typ, read = "*object", fmt.Sprintf("t.created(%s)", o)
+		case spec.NewList:
+			typ, read = "[]*object", fmt.Sprintf("t.createdList(%s)", o)
 		case spec.NewEvent:
-			add(f.Name, "*object", "t.createdOrNo(kindEvent)")
+			typ, read = "*object", fmt.Sprintf("t.createdOrNo(%s)", o)
+		case spec.Answer:
+			continue
 		}
+		readings = append(readings, reading{f, camel(f.Name), typ, read})
 	}
-	return names, types, reads
+	return readings
 }
 
-func writeHandler(b *bytes.Buffer, c spec.Call) {
-	names, types, reads := decoded(c)
+func (g generator) writeHandler(b *bytes.Buffer, c spec.Call) {
+	readings := g.decoded(c)
 	special := c.Form == spec.Special || c.Form == spec.SpecialWorker || c.Form == spec.SpecialQuery
-	if special && len(names) > 0 {
+	if special && len(readings) > 0 {
 		fmt.Fprintf(b, "\ntype args%s struct {\n", title(c.Name))
-		for i := range names {
-			fmt.Fprintf(b, "\t%s %s\n", names[i], types[i])
+		for _, r := range readings {
+			fmt.Fprintf(b, "\t%s %s\n", r.name, r.typ)
 		}
 		b.WriteString("}\n")
 	}
-	fmt.Fprintf(b, "\nfunc (t *thread) do%s() C.cl_int {\n", title(c.Name))
+	fmt.Fprintf(b, "\nfunc (t *thread) do%s() C.%s {\n", title(c.Name), g.Status)
 	if special {
-		if len(names) == 0 {
+		if len(readings) == 0 {
 			fmt.Fprintf(b, "\tif !t.complete() {\n\t\treturn t.refused\n\t}\n\treturn t.%s()\n}\n", c.Name)
 			return
 		}
 		fmt.Fprintf(b, "\ta := args%s{\n", title(c.Name))
-		for i := range names {
-			fmt.Fprintf(b, "\t\t%s: %s,\n", names[i], reads[i])
+		for _, r := range readings {
+			fmt.Fprintf(b, "\t\t%s: %s,\n", r.name, r.read)
 		}
-		fmt.Fprintf(b, "\t}\n\tif !t.complete() {\n\t\treturn t.refused\n\t}\n\treturn t.%s(a)\n}\n", c.Name)
+		b.WriteString("\t}\n")
+		writeSpans(b, readings, "a.")
+		fmt.Fprintf(b, "\tif !t.complete() {\n\t\treturn t.refused\n\t}\n\treturn t.%s(a)\n}\n", c.Name)
 		return
 	}
-	for i := range names {
-		fmt.Fprintf(b, "\t%s := %s\n", names[i], reads[i])
+	for _, r := range readings {
+		if r.field.Kind == spec.Current {
+			fmt.Fprintf(b, "\t%s\n", r.read)
+			continue
+		}
+		fmt.Fprintf(b, "\t%s := %s\n", r.name, r.read)
 	}
+	writeSpans(b, readings, "")
 	b.WriteString("\tif !t.complete() {\n\t\treturn t.refusedCommand()\n\t}\n")
-	writeDriverCall(b, c)
+	g.writeDriverCall(b, c)
 }
 
-func writeDriverCall(b *bytes.Buffer, c spec.Call) {
-	var arguments []string
-	event := ""
+// writeSpans checks that what a call touches from an address on is the Lease's.
+func writeSpans(b *bytes.Buffer, readings []reading, of string) {
+	for _, r := range readings {
+		if r.field.Kind != spec.Address || r.field.Count == "" {
+			continue
+		}
+		count, size := "", "1"
+		for _, other := range readings {
+			switch {
+			case other.field.Name == r.field.Count:
+				count = fmt.Sprintf("uint64(%s%s)", of, other.name)
+			case other.typ == "[]byte" && other.field.Count == r.field.Count:
+				count = fmt.Sprintf("uint64(len(%s%s))", of, other.name)
+			}
+		}
+		if r.field.Type != "" {
+			size = strings.Replace(cType(r.field.Type), "C.", "C.sizeof_", 1)
+		}
+		if count == "" {
+			log.Fatalf("%s: nothing travels for %s", r.field.Name, r.field.Count)
+		}
+		fmt.Fprintf(b, "\tt.span(%s%s, %s, %s)\n", of, r.name, count, size)
+	}
+}
+
+func (g generator) writeDriverCall(b *bytes.Buffer, c spec.Call) {
+	arguments := strings.Join(g.arguments(c), ", ")
+	if c.Form == spec.Query {
+		fmt.Fprintf(b, "\treturn t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.%s {\n\t\treturn C.%s(%s, size, value, sizeRet)\n\t})\n}\n", g.Status, c.Name, arguments)
+		return
+	}
+	result, answers := "status", ""
 	for _, f := range c.Wire {
 		name := camel(f.Name)
 		switch f.Kind {
-		case spec.Scalar:
-			arguments = append(arguments, name)
-		case spec.Handle:
-			arguments = append(arguments, fmt.Sprintf("%s(%s.driver)", cast(object(f.Object)), name))
-		case spec.HandleOrNo:
-			arguments = append(arguments, fmt.Sprintf("%s(%s.driverOrNil())", cast(object(f.Object)), name))
-		case spec.Handles, spec.WaitList:
-			arguments = append(arguments, name+".count", fmt.Sprintf("list%s(%s)", title(object(f.Object).Name), name))
-		case spec.Sizes:
-			arguments = append(arguments, name)
-		case spec.Bytes:
-			pair := []string{fmt.Sprintf("pointer(%s)", name), fmt.Sprintf("C.size_t(len(%s))", name)}
-			if !hasParam(c, f.Count) {
-				pair = pair[:1]
-			} else if strings.Index(c.Params, f.Count) < strings.Index(c.Params, "*"+f.Name) {
-				slices.Reverse(pair)
-			}
-			arguments = append(arguments, pair...)
-		case spec.NewEvent:
-			event = name
-			arguments = append(arguments, fmt.Sprintf("t.eventOut(%s)", name))
+		case spec.Answer:
+			fmt.Fprintf(b, "\tvar %s %s\n", name, cType(f.Type))
+			answers += fmt.Sprintf("\t\tt.tell(unsafe.Pointer(&%[1]s), unsafe.Sizeof(%[1]s))\n", name)
+		case spec.AnswerBytes:
+			answers += fmt.Sprintf("\t\tt.tell(pointer(%[1]s), uintptr(len(%[1]s)))\n", name)
+		case spec.New:
+			fmt.Fprintf(b, "\tvar made %s\n", cType(g.object(f.Object).Type))
+			result = fmt.Sprintf("t.keep(%s, unsafe.Pointer(made), status)", name)
 		}
 	}
+	if c.Wait == spec.Finished {
+		b.WriteString("\tt.yield()\n")
+	}
+	fmt.Fprintf(b, "\tstatus := C.%s(%s)\n", c.Name, arguments)
+	if answers != "" {
+		fmt.Fprintf(b, "\tif status == C.%s {\n%s\t}\n", g.Success, answers)
+	}
+	for i, f := range c.Wire {
+		switch {
+		case f.Kind == spec.NewEvent:
+			fmt.Fprintf(b, "\tt.keepEvent(%s, status)\n", camel(f.Name))
+		case i == 0 && f.Kind == spec.Handle && f.Object == g.Queue:
+			result = fmt.Sprintf("t.enqueued(%s, status)", camel(f.Name))
+		}
+	}
+	fmt.Fprintf(b, "\treturn %s\n}\n", result)
+}
+
+// arguments lists what the driver's function is given. An info query's last three
+// are the query's own.
+func (g generator) arguments(c spec.Call) (arguments []string) {
+	all := params(c)
 	if c.Form == spec.Query {
-		fmt.Fprintf(b, "\treturn t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {\n\t\treturn C.%s(%s, size, value, sizeRet)\n\t})\n}\n", c.Name, strings.Join(arguments, ", "))
-		return
+		all = all[:len(all)-3]
 	}
-	fmt.Fprintf(b, "\tstatus := C.%s(%s)\n", c.Name, strings.Join(arguments, ", "))
-	if event != "" {
-		fmt.Fprintf(b, "\tt.keepEvent(%s, status)\n", event)
+	for _, p := range all {
+		if p.decl != "void" {
+			arguments = append(arguments, g.argument(c, p))
+		}
 	}
-	if c.Wire[0].Kind == spec.Handle && c.Wire[0].Object == spec.Queue {
-		fmt.Fprintf(b, "\treturn t.enqueued(%s, status)\n}\n", camel(c.Wire[0].Name))
-		return
+	return arguments
+}
+
+// argument is the driver's argument for a parameter: its field, or the length of
+// one. A pointer for which nothing travels is NULL, as the checks have it.
+func (g generator) argument(c spec.Call, p param) string {
+	for _, f := range c.Wire {
+		if f.Name == p.name {
+			return g.fieldArgument(f, p)
+		}
 	}
-	b.WriteString("\treturn status\n}\n")
+	for _, f := range c.Wire {
+		if f.Count != p.name {
+			continue
+		}
+		switch f.Kind {
+		case spec.Handles, spec.WaitList:
+			return camel(f.Name) + ".count"
+		case spec.Bytes, spec.AnswerBytes:
+			return fmt.Sprintf("%s(len(%s))", cType(p.typ), camel(f.Name))
+		}
+	}
+	if !strings.HasSuffix(p.typ, "*") {
+		log.Fatalf("%s: nothing travels for %s", c.Name, p.name)
+	}
+	return "nil"
+}
+
+func (g generator) fieldArgument(f spec.Field, p param) string {
+	name := camel(f.Name)
+	switch f.Kind {
+	case spec.Handle:
+		return fmt.Sprintf("%s(%s.driver)", cast(g.object(f.Object)), name)
+	case spec.HandleOrNo:
+		return fmt.Sprintf("%s(%s.driverOrNil())", cast(g.object(f.Object)), name)
+	case spec.Handles, spec.WaitList:
+		return fmt.Sprintf("list%s(%s)", title(g.object(f.Object).Name), name)
+	case spec.Address:
+		return name + ".pointer"
+	case spec.Bytes, spec.String, spec.AnswerBytes:
+		if element := strings.Trim(strings.TrimPrefix(p.typ, "const "), " *"); element != "void" {
+			return fmt.Sprintf("(*%s)(pointer(%s))", cType(element), name)
+		}
+		return fmt.Sprintf("pointer(%s)", name)
+	case spec.NewEvent:
+		return fmt.Sprintf("t.eventOut(%s)", name)
+	case spec.New:
+		return "&made"
+	case spec.Answer:
+		return "&" + name
+	}
+	return name
 }

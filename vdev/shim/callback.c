@@ -117,11 +117,17 @@ cl_int CL_API_CALL sl_clSetEventCallback(cl_event event, cl_int command_exec_cal
 		return CL_INVALID_EVENT;
 	if (!pfn_notify || command_exec_callback_type < CL_COMPLETE || command_exec_callback_type > CL_SUBMITTED)
 		return CL_INVALID_VALUE;
+	return sl_watch_event(object, command_exec_callback_type, pfn_notify, user_data);
+}
+
+/* Has call run on the thread of callbacks when the event has reached a state, or has failed, or never will. */
+cl_int sl_watch_event(sl_object *object, cl_int state, sl_event_callback call, void *data)
+{
 	struct sl_session *session = object->session;
 	struct sl_watch *watch = malloc(sizeof(*watch));
 	if (!watch)
 		return CL_OUT_OF_HOST_MEMORY;
-	*watch = (struct sl_watch){.event = object, .call = pfn_notify, .data = user_data};
+	*watch = (struct sl_watch){.event = object, .call = call, .data = data};
 	pthread_mutex_lock(&session->watching);
 	cl_int status = watch_start(session);
 	if (status == CL_SUCCESS && !notice_take(session, &watch->notice))
@@ -131,12 +137,15 @@ cl_int CL_API_CALL sl_clSetEventCallback(cl_event event, cl_int command_exec_cal
 		watch->next = session->watches;
 		session->watches = watch;
 	}
+	uint32_t notice = watch->notice; /* the watch is the thread's from now on, which may end it at once */
 	pthread_mutex_unlock(&session->watching);
 	if (status != CL_SUCCESS) {
 		free(watch);
 		return status;
 	}
-	return sl_send_notify(session, NULL, object, (uint64_t)command_exec_callback_type, watch->notice);
+	/* Where the worker is gone, the thread of callbacks sees it. */
+	(void)sl_send_notify(session, NULL, object, (uint64_t)(int64_t)state, notice);
+	return CL_SUCCESS;
 }
 
 static cl_int destructor_add(sl_object *object, void(CL_CALLBACK *call)(void *, void *), void *data)

@@ -96,15 +96,15 @@ static void read_refusal(int connection, uint32_t length)
 }
 
 /* Connects and greets. Returns the connection, or -1 after saying why on stderr. */
-int sl_connect(uint64_t *arena_size, uint64_t *credit, int descriptors[2])
+int sl_connect(struct sl_welcome *welcome)
 {
+	int descriptors[2] = {-1, -1};
 	uint8_t answer[SL_WELCOME_SIZE];
 	uint64_t magic;
 	uint32_t kind, length;
 	int connection = dial();
 	if (connection < 0)
 		return -1;
-	descriptors[0] = descriptors[1] = -1;
 	if (!say_hello(connection) || receive(connection, answer, descriptors) != (ssize_t)sizeof(answer)) {
 		complain("the broker", "ended the connection before it answered");
 		goto refused;
@@ -122,8 +122,11 @@ int sl_connect(uint64_t *arena_size, uint64_t *credit, int descriptors[2])
 	}
 	if (descriptors[0] < 0 || descriptors[1] < 0)
 		goto refused;
-	memcpy(arena_size, answer + 16, 8);
-	memcpy(credit, answer + 24, 8);
+	memcpy(&welcome->arena_size, answer + 16, 8);
+	memcpy(&welcome->credit, answer + 24, 8);
+	memcpy(&welcome->arena_address, answer + 32, 8);
+	welcome->segment = descriptors[0];
+	welcome->arena = descriptors[1];
 	return connection;
 
 refused:

@@ -45,6 +45,61 @@ static cl_int context_properties(const cl_context_properties *properties)
 	return CL_SUCCESS;
 }
 
+/* The devices that the context has, as the driver says. */
+sl_object *const *sl_context_devices(const sl_object *context)
+{
+	return context->as.context.devices + context->as.context.given_count;
+}
+
+/* The device of a handle: one that the context was made with, or one that they are parts of. */
+static sl_object *context_device(const sl_object *context, uint32_t handle)
+{
+	for (cl_uint i = 0; i < context->as.context.given_count; i++)
+		for (sl_object *device = context->as.context.devices[i]; device; device = device->parent)
+			if (device->handle == handle)
+				return device;
+	return &context->session->device;
+}
+
+/* Answers a query of devices with the worker's answer: a u32 handle each. */
+cl_int sl_context_devices_info(const sl_object *context, const uint8_t *handles, size_t length, size_t size, void *out,
+			       size_t *size_ret)
+{
+	size_t count = length / sizeof(uint32_t);
+	if (out && size < count * sizeof(void *))
+		return CL_INVALID_VALUE;
+	for (size_t i = 0; out && i < count; i++) {
+		uint32_t handle;
+		memcpy(&handle, handles + i * sizeof(handle), sizeof(handle));
+		((void **)out)[i] = context_device(context, handle);
+	}
+	if (size_ret)
+		*size_ret = count * sizeof(void *);
+	return CL_SUCCESS;
+}
+
+/* Makes the context at the worker, and notes which devices it has. */
+static cl_int context_make(sl_object *context, cl_uint count, const cl_device_id *devices)
+{
+	struct sl_session *session = context->session;
+	if (count > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	sl_object **list = calloc((size_t)2 * count, sizeof(*list));
+	if (!(context->as.context.devices = list))
+		return CL_OUT_OF_HOST_MEMORY;
+	for (cl_uint i = 0; i < count; i++)
+		sl_hold(list[i] = (sl_object *)(void *)devices[i]);
+	context->as.context.given_count = count;
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_int status = sl_wait(session, slot, sl_send_clCreateContext(session, slot, count, devices, context));
+	size_t length = 0, size = count * sizeof(*list);
+	const uint8_t *handles = status == CL_SUCCESS ? sl_reply(session, slot, &length) : NULL;
+	if (handles && sl_context_devices_info(context, handles, length, size, list + count, NULL) == CL_SUCCESS)
+		context->as.context.device_count = (cl_uint)(length / sizeof(uint32_t));
+	sl_slot_give(session, slot);
+	return status;
+}
+
 cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *properties, cl_uint num_devices,
 					  const cl_device_id *devices, sl_context_callback pfn_notify, void *user_data,
 					  cl_int *errcode_ret)
@@ -54,24 +109,20 @@ cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *propertie
 		return sl_fail(errcode_ret, status);
 	if (!num_devices || !devices || (!pfn_notify && user_data))
 		return sl_fail(errcode_ret, CL_INVALID_VALUE);
-	for (cl_uint i = 0; i < num_devices; i++)
-		if (!sl_find(devices[i], SL_DEVICE))
-			return sl_fail(errcode_ret, CL_INVALID_DEVICE);
+	if ((status = sl_devices_check(num_devices, devices)) != CL_SUCCESS)
+		return sl_fail(errcode_ret, status);
 	struct sl_session *session = ((sl_object *)(void *)devices[0])->session;
 	sl_object *context = sl_object_new(session, SL_CONTEXT, NULL, NULL);
 	if (!context)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
-	status = sl_properties_copy(&context->as.properties, (const uint64_t *)properties);
-	if (status == CL_SUCCESS) {
-		struct sl_slot *slot = sl_slot_take(session);
-		status = sl_finish(session, slot, sl_send_clCreateContext(session, slot, context));
-	}
-	if (status != CL_SUCCESS) {
-		sl_discard(context);
-		return sl_fail(errcode_ret, status);
-	}
-	sl_fail(errcode_ret, CL_SUCCESS);
-	return (cl_context)context;
+	status = sl_properties_copy(&context->as.context.properties, (const uint64_t *)properties);
+	if (status == CL_SUCCESS)
+		status = context_make(context, num_devices, devices);
+	sl_fail(errcode_ret, status);
+	if (status == CL_SUCCESS)
+		return (cl_context)context;
+	sl_discard(context);
+	return NULL;
 }
 
 cl_context CL_API_CALL sl_clCreateContextFromType(const cl_context_properties *properties, cl_device_type device_type,
@@ -92,8 +143,7 @@ cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param
 	sl_object *object = sl_find(context, SL_CONTEXT);
 	if (!object)
 		return CL_INVALID_CONTEXT;
-	cl_uint number = 1;
-	void *device = &object->session->device;
+	cl_uint number = object->as.context.device_count;
 	switch (param_name) {
 	case CL_CONTEXT_REFERENCE_COUNT:
 		number = atomic_load(&object->references);
@@ -101,10 +151,11 @@ cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param
 	case CL_CONTEXT_NUM_DEVICES:
 		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
 	case CL_CONTEXT_DEVICES:
-		return sl_info(&device, sizeof(device), param_value_size, param_value, param_value_size_ret);
+		return sl_info(sl_context_devices(object), number * sizeof(void *), param_value_size, param_value,
+			       param_value_size_ret);
 	case CL_CONTEXT_PROPERTIES:
-		return sl_properties_info(&object->as.properties, sizeof(cl_context_properties), param_value_size,
-					  param_value, param_value_size_ret);
+		return sl_properties_info(&object->as.context.properties, sizeof(cl_context_properties),
+					  param_value_size, param_value, param_value_size_ret);
 	default:
 		return CL_INVALID_VALUE;
 	}
@@ -134,23 +185,24 @@ cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context co
 	sl_object *context_object = sl_find(context, SL_CONTEXT);
 	if (!context_object)
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
-	if (!sl_find(device, SL_DEVICE))
+	sl_object *device_object = sl_find(device, SL_DEVICE);
+	if (!device_object)
 		return sl_fail(errcode_ret, CL_INVALID_DEVICE);
 	struct sl_session *session = context_object->session;
 	cl_command_queue_properties flags = 0;
 	cl_int status = queue_flags(session, properties, &flags);
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
-	sl_object *queue = sl_object_new(session, SL_QUEUE, context_object, NULL);
+	sl_object *queue = sl_object_new(session, SL_QUEUE, context_object, device_object);
 	if (!queue)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	queue->as.queue.flags = flags;
 	status = sl_properties_copy(&queue->as.queue.properties, properties);
 	if (status == CL_SUCCESS) {
 		struct sl_slot *slot = sl_slot_take(session);
-		status = sl_finish(
-			session, slot,
-			sl_send_clCreateCommandQueueWithProperties(session, slot, context_object, queue, flags));
+		status = sl_finish(session, slot,
+				   sl_send_clCreateCommandQueueWithProperties(session, slot, context_object,
+									      device_object, queue, flags));
 	}
 	if (status != CL_SUCCESS) {
 		sl_discard(queue);
@@ -183,7 +235,7 @@ cl_int CL_API_CALL sl_clGetCommandQueueInfo(cl_command_queue command_queue, cl_c
 		handle = object->context;
 		break;
 	case CL_QUEUE_DEVICE:
-		handle = &object->session->device;
+		handle = object->parent;
 		break;
 	case CL_QUEUE_DEVICE_DEFAULT:
 		break;

@@ -2,6 +2,7 @@
 #include "gen/calls.h"
 #include "gen/messages.h"
 #include "transfer.h"
+#include "turn.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,50 @@ static void mapping_add(sl_object *mem, struct sl_mapping *mapping)
 	pthread_mutex_unlock(&mem->as.mem.lock);
 }
 
+/* Bytes of a map that the program wants at an address of its own. */
+struct host_copy {
+	struct sl_layout layout;
+	size_t size;
+	uint8_t *program, *place;
+};
+
+static void host_copy(void *data, const struct sl_turn_bytes *bytes)
+{
+	const struct host_copy *copy = data;
+	(void)bytes;
+	sl_layout_copy(&copy->layout, copy->size, copy->program, copy->place, true);
+}
+
+/* Copies what was mapped without waiting to the program's memory when the map's turn has come. */
+static cl_int host_copy_later(struct sl_transfer *t, const struct sl_layout *layout, size_t size, uint8_t *program,
+			      uint8_t *place)
+{
+	struct host_copy *copy = malloc(sizeof(*copy));
+	if (!copy)
+		return CL_OUT_OF_HOST_MEMORY;
+	*copy = (struct host_copy){*layout, size, program, place};
+	const struct sl_turn turn = {
+		.queue = t->queue, .event = t->event, .work = host_copy, .data = copy, .forget = free};
+	return sl_turn_take(&turn, false, &t->made);
+}
+
+/*
+ * Maps without the driver, where the device works on the buffer's bytes in place and all earlier commands of the queue
+ * are over: there is nothing to copy. Returns false where the map is to be sent as a command.
+ */
+static bool map_stood_in(struct sl_transfer *t, cl_int *status)
+{
+	uint8_t *bytes;
+	if (!sl_queue_stands_in(t->queue, t->wait_count, t->event) || t->mem->as.mem.host_pointer ||
+	    !sl_mem_in_place(t->mem, t->mem->as.mem.size, &bytes))
+		return false;
+	if (!sl_queue_take_after(t->queue, t->blocking, &t->earlier))
+		return false;
+	sl_queue_leave(t->queue);
+	*status = t->event ? sl_event_over(t->event, &t->made) : CL_SUCCESS;
+	return true;
+}
+
 static cl_int map(struct sl_transfer *t, cl_map_flags flags, void **pointer)
 {
 	sl_object *mem = t->mem;
@@ -40,22 +85,29 @@ static cl_int map(struct sl_transfer *t, cl_map_flags flags, void **pointer)
 		free(mapping);
 		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
 	}
-	/* Bytes that the program wants at an address of its own must be there when it looks, so that map always waits.
-	 */
-	bool blocking = t->blocking || host;
-	struct sl_slot *slot = blocking ? sl_slot_take(session) : NULL;
-	status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, blocking, flags, t->offset, t->size,
-					    t->wait_count, t->wait_list, t->event);
-	if (slot)
-		status = sl_finish_command(session, slot, status, &t->made);
+	bool copies = host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION), later = copies && !t->blocking;
+	bool unsent = map_stood_in(t, &status);
+	if (!unsent) {
+		struct sl_slot *slot = t->blocking || later ? sl_slot_take(session) : NULL;
+		status = sl_send_clEnqueueMapBuffer(session, slot, t->queue, mem, t->blocking, flags, t->offset,
+						    t->size, t->wait_count, t->wait_list, later ? NULL : t->event);
+		if (slot)
+			status = sl_finish_command(session, slot, status, &t->made);
+	}
+	if (status == CL_SUCCESS)
+		status = t->earlier;
+	uint8_t *there = (host ? host : bytes) + t->offset;
+	if (status == CL_SUCCESS && later)
+		status = host_copy_later(t, &(struct sl_layout){0}, t->size, there, bytes + t->offset);
 	if (status != CL_SUCCESS) {
 		free(mapping);
 		return status;
 	}
-	*pointer = (host ? host : bytes) + t->offset;
-	if (host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION))
-		memcpy(*pointer, bytes + t->offset, t->size);
-	*mapping = (struct sl_mapping){.pointer = *pointer, .offset = t->offset, .size = t->size, .flags = flags};
+	if (copies && !later)
+		sl_layout_copy(&(struct sl_layout){0}, t->size, there, bytes + t->offset, true);
+	*pointer = there;
+	*mapping = (struct sl_mapping){
+		.pointer = there, .offset = t->offset, .size = t->size, .flags = flags, .unsent = unsent};
 	mapping_add(mem, mapping);
 	return CL_SUCCESS;
 }
@@ -109,11 +161,11 @@ static cl_int map_image(struct sl_transfer *t, cl_map_flags flags, void **pointe
 		free(mapping);
 		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
 	}
+	bool copies = host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION), later = copies && !t->blocking;
 	struct sl_slot *slot = sl_slot_take(session);
-	slot->length = 0;
 	status = sl_wait(session, slot,
-			 sl_send_clEnqueueMapImage(session, slot, t->queue, mem, t->blocking || host, flags, 3,
-						   t->origin, 3, t->region, t->wait_count, t->wait_list, t->event));
+			 sl_send_clEnqueueMapImage(session, slot, t->queue, mem, t->blocking, flags, 3, t->origin, 3,
+						   t->region, t->wait_count, t->wait_list, later ? NULL : t->event));
 	t->made = slot->length != 0;
 	memcpy(answer, slot->payload, sizeof(answer));
 	sl_slot_give(session, slot);
@@ -133,8 +185,13 @@ static cl_int map_image(struct sl_transfer *t, cl_map_flags flags, void **pointe
 		*slice_pitch = image->slice_pitch;
 		mapping->layout.place_row_pitch = answer[1];
 		mapping->layout.place_slice_pitch = answer[2];
-		if (!(flags & CL_MAP_WRITE_INVALIDATE_REGION))
+		if (copies && !later)
 			sl_layout_copy(&mapping->layout, 0, mapping->pointer, bytes + mapping->offset, true);
+	}
+	if (later && (status = host_copy_later(t, &mapping->layout, 0, mapping->pointer, bytes + mapping->offset)) !=
+			     CL_SUCCESS) {
+		free(mapping);
+		return status;
 	}
 	*pointer = mapping->pointer;
 	mapping_add(mem, mapping);
@@ -198,6 +255,21 @@ static struct sl_mapping *mapping_take(sl_object *mem, const void *pointer)
 	return found;
 }
 
+/*
+ * Unmaps what the driver does not know to be mapped. What remains of the command is its place in the queue: a marker,
+ * or an event that is complete where the queue's order asks nothing of it.
+ */
+static cl_int unmap_unsent(sl_object *queue, cl_uint wait_count, const cl_event *wait_list, const sl_object *event)
+{
+	struct sl_session *session = queue->session;
+	if (!wait_count && !event)
+		return sl_session_alive(session) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+	if (wait_count || sl_queue_in_order(queue))
+		return sl_send_clEnqueueMarkerWithWaitList(session, NULL, queue, wait_count, wait_list, event);
+	bool made;
+	return sl_event_over(event, &made);
+}
+
 cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl_mem memobj, void *mapped_ptr,
 					      cl_uint num_events_in_wait_list, const cl_event *event_wait_list,
 					      cl_event *event)
@@ -219,7 +291,9 @@ cl_int CL_API_CALL sl_clEnqueueUnmapMemObject(cl_command_queue command_queue, cl
 	status = sl_mem_place(mem, &bytes);
 	if (status == CL_SUCCESS && event && !(event_object = sl_event_new(queue, CL_COMMAND_UNMAP_MEM_OBJECT)))
 		status = CL_OUT_OF_HOST_MEMORY;
-	if (status == CL_SUCCESS) {
+	if (status == CL_SUCCESS && mapping->unsent) {
+		status = unmap_unsent(queue, num_events_in_wait_list, event_wait_list, event_object);
+	} else if (status == CL_SUCCESS) {
 		if (mem->as.mem.host_pointer && mapping->flags & (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION))
 			sl_layout_copy(&mapping->layout, mapping->size, mapping->pointer, bytes + mapping->offset,
 				       false);

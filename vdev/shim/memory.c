@@ -7,6 +7,9 @@
 /* The least that the shim asks for when its credit runs out, in bytes. */
 #define CREDIT_STEP (1ULL << 20)
 
+/* A buffer of at most so many bytes may have all its pages at the first transfer. */
+#define PAGES_FREE (1ULL << 20)
+
 #define HOST_FLAGS (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
 #define ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)
 #define HOST_ACCESS_FLAGS (CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS)
@@ -115,10 +118,14 @@ cl_int sl_mem_place(sl_object *mem, uint8_t **bytes)
 	struct sl_session *session = mem->session;
 	uint64_t place = atomic_load(&mem->as.mem.place);
 	if (!place) {
+		uint64_t answer[2];
 		struct sl_slot *slot = sl_slot_take(session);
 		cl_int status = sl_wait(session, slot, sl_send_locate(session, slot, mem));
-		memcpy(&place, slot->payload, 8);
+		memcpy(answer, slot->payload, sizeof(answer));
 		sl_slot_give(session, slot);
+		place = answer[0];
+		if (status == CL_SUCCESS)
+			atomic_store(&session->in_place, answer[1] == 1 ? 1 : -1);
 		if (status != CL_SUCCESS)
 			return status;
 		if (place > session->arena_size || mem->as.mem.size > session->arena_size - place)
@@ -130,6 +137,43 @@ cl_int sl_mem_place(sl_object *mem, uint8_t **bytes)
 	return CL_SUCCESS;
 }
 
+/* A buffer of shared virtual memory, in place. */
+static cl_mem shared_buffer(sl_object *context, cl_mem_flags flags, size_t size, const uint8_t *first, size_t room,
+			    cl_int *errcode_ret)
+{
+	struct sl_session *session = context->session;
+	if (size > room)
+		return sl_fail(errcode_ret, CL_INVALID_BUFFER_SIZE);
+	if (!(flags & ACCESS_FLAGS))
+		flags |= CL_MEM_READ_WRITE;
+	sl_object *mem = sl_mem_new(context, NULL, flags, size);
+	if (!mem)
+		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
+	mem->as.mem.shared = true;
+	atomic_store(&mem->as.mem.place, (uint64_t)(first - session->arena) + 1);
+	cl_int status = sl_send_overlay(session, NULL, context, mem, flags, first, size);
+	sl_fail(errcode_ret, status);
+	if (status == CL_SUCCESS)
+		return (cl_mem)mem;
+	sl_discard(mem);
+	return NULL;
+}
+
+/*
+ * Whether the device works on the buffer's bytes in place, and where they are then. All of a buffer's pages come when
+ * its place is asked for, so a small transfer is no reason to ask for a large one's.
+ */
+bool sl_mem_in_place(sl_object *mem, size_t size, uint8_t **bytes)
+{
+	struct sl_session *session = mem->session;
+	if (atomic_load(&session->in_place) < 0)
+		return false;
+	size_t pages = mem->parent ? mem->parent->as.mem.size : mem->as.mem.size;
+	if (!atomic_load(&mem->as.mem.place) && pages > PAGES_FREE && size < pages / 4)
+		return false;
+	return sl_mem_place(mem, bytes) == CL_SUCCESS && atomic_load(&session->in_place) > 0;
+}
+
 cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host_ptr,
 				     cl_int *errcode_ret)
 {
@@ -138,6 +182,9 @@ cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, siz
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
 	struct sl_session *session = context_object->session;
 	cl_int status = buffer_check(session, flags, size, host_ptr);
+	size_t room;
+	if (status == CL_SUCCESS && flags & CL_MEM_USE_HOST_PTR && sl_svm_at(session, host_ptr, &room))
+		return shared_buffer(context_object, flags, size, host_ptr, room, errcode_ret);
 	if (status == CL_SUCCESS)
 		status = sl_credit_take(session, size);
 	if (status != CL_SUCCESS)
@@ -154,7 +201,7 @@ cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, siz
 		uint8_t *bytes;
 		status = sl_mem_place(mem, &bytes);
 		if (status == CL_SUCCESS)
-			memcpy(bytes, host_ptr, size);
+			sl_layout_copy(&(struct sl_layout){0}, size, host_ptr, bytes, false);
 	}
 	if (status != CL_SUCCESS) {
 		sl_release(mem);
@@ -221,6 +268,17 @@ cl_mem CL_API_CALL sl_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_bu
 	return (cl_mem)mem;
 }
 
+static bool is_shared(const sl_object *mem)
+{
+	return mem->as.mem.shared || (mem->parent && mem->parent->as.mem.shared);
+}
+
+static uint8_t *shared_pointer(const sl_object *mem)
+{
+	const sl_object *whole = mem->as.mem.shared ? mem : mem->parent;
+	return mem->session->arena + atomic_load(&whole->as.mem.place) - 1 + mem->as.mem.origin;
+}
+
 static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t *number, size_t *length)
 {
 	*length = sizeof(cl_uint);
@@ -235,7 +293,7 @@ static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t 
 		*number = atomic_load(&mem->references);
 		return CL_SUCCESS;
 	case CL_MEM_USES_SVM_POINTER:
-		*number = CL_FALSE;
+		*number = is_shared(mem);
 		return CL_SUCCESS;
 	default:
 		break;
@@ -252,7 +310,7 @@ static cl_int mem_number(const sl_object *mem, cl_mem_info param_name, uint64_t 
 		*number = mem->as.mem.origin;
 		return CL_SUCCESS;
 	case CL_MEM_HOST_PTR:
-		*number = (uintptr_t)mem->as.mem.host_pointer;
+		*number = (uintptr_t)(is_shared(mem) ? shared_pointer(mem) : mem->as.mem.host_pointer);
 		return CL_SUCCESS;
 	case CL_MEM_CONTEXT:
 		*number = (uintptr_t)mem->context;
@@ -281,15 +339,4 @@ cl_int CL_API_CALL sl_clGetMemObjectInfo(cl_mem memobj, cl_mem_info param_name, 
 	if (status != CL_SUCCESS)
 		return status;
 	return sl_info(&number, length, param_value_size, param_value, param_value_size_ret);
-}
-
-void *CL_API_CALL sl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
-{
-	(void)context, (void)flags, (void)size, (void)alignment;
-	return NULL;
-}
-
-void CL_API_CALL sl_clSVMFree(cl_context context, void *svm_pointer)
-{
-	(void)context, (void)svm_pointer;
 }

@@ -1,5 +1,6 @@
 /* Objects: the shim names them, counts their references and tells the worker of the last release. */
 #include "gen/messages.h"
+#include "trace.h"
 
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ sl_object *sl_object_new(struct sl_session *session, uint32_t kind, sl_object *c
 		free(object);
 		return NULL;
 	}
-	object->dispatch = &sl_dispatch;
+	object->dispatch = sl_calls;
 	object->magic = SL_OBJECT_MAGIC;
 	object->kind = kind;
 	object->session = session;
@@ -55,21 +56,39 @@ sl_object *sl_event_new(sl_object *of, cl_command_type command)
 	return event;
 }
 
+static void drop(sl_object *object, bool known);
+
+/* Lets go of the devices that a context was made with, once the worker has heard of its release. */
+static void drop_devices(sl_object **devices, cl_uint count)
+{
+	for (cl_uint i = 0; i < count; i++)
+		drop(devices[i], true);
+	free(devices);
+}
+
 static void drop(sl_object *object, bool known)
 {
 	while (object && atomic_fetch_sub(&object->holders, 1) == 1) {
-		sl_object *parent = object->parent, *context = object->context;
+		sl_object *parent = object->parent, *context = object->context, **devices = NULL;
+		cl_uint device_count = 0;
 		struct sl_session *session = object->session;
 		sl_destruct(object);
 		if (object->kind == SL_MEM)
 			sl_mem_retire(object);
 		if (object->kind == SL_KERNEL)
 			sl_kernel_retire(object);
+		if (object->kind == SL_DEVICE)
+			sl_facts_free(&object->as.facts);
+		if (object->kind == SL_CONTEXT) {
+			devices = object->as.context.devices;
+			device_count = object->as.context.given_count;
+		}
 		if (known)
 			(void)sl_send_release(session, NULL, object->kind, object->handle);
 		handle_give(session, object->handle);
 		object->magic = 0;
 		free(object);
+		drop_devices(devices, device_count);
 		known = true;
 		if (context)
 			drop(context, true);
@@ -82,6 +101,17 @@ void sl_discard(sl_object *object)
 {
 	if (object)
 		drop(object, false);
+}
+
+/* Keeps an object for one that refers to it. */
+void sl_hold(sl_object *object)
+{
+	atomic_fetch_add(&object->holders, 1);
+}
+
+void sl_unhold(sl_object *object)
+{
+	drop(object, true);
 }
 
 void sl_retain(sl_object *object)

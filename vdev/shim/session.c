@@ -1,5 +1,6 @@
 /* The session: its shared memory, the command ring and the completion slots. */
 #include "gen/messages.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -61,13 +62,16 @@ static unsigned slot_index(struct sl_session *session, const struct sl_slot *slo
 	return (unsigned)(slot - slot_at(session, 0));
 }
 
-/* The connection carries nothing after the greeting, so any event on it is its end. */
+/*
+ * The connection carries nothing after the greeting, so any event on it is its end. A poll that a signal interrupts,
+ * as one may that does not wait, tells nothing.
+ */
 bool sl_session_alive(struct sl_session *session)
 {
 	struct pollfd watched = {.fd = session->connection, .events = POLLIN | POLLRDHUP};
 	if (atomic_load_explicit(&session->lost, memory_order_relaxed))
 		return false;
-	if (poll(&watched, 1, 0) == 0)
+	if (poll(&watched, 1, 0) <= 0)
 		return true;
 	atomic_store(&session->lost, true);
 	return false;
@@ -86,8 +90,10 @@ static void forget_in_child(void)
 	pthread_mutex_init(&connecting, NULL);
 	/* Another thread may have held these, and is not in the child to give them back. */
 	pthread_mutex_init(&session->ring, NULL);
+	pthread_cond_init(&session->untaken, NULL);
 	pthread_mutex_init(&session->handles, NULL);
 	pthread_mutex_init(&session->staging, NULL);
+	pthread_mutex_init(&session->svm_lock, NULL);
 }
 
 static void watch_fork(void)
@@ -97,7 +103,7 @@ static void watch_fork(void)
 
 static void object_init(struct sl_session *session, sl_object *object, uint32_t kind, uint32_t handle)
 {
-	object->dispatch = &sl_dispatch;
+	object->dispatch = sl_calls;
 	object->magic = SL_OBJECT_MAGIC;
 	object->kind = kind;
 	object->handle = handle;
@@ -106,27 +112,36 @@ static void object_init(struct sl_session *session, sl_object *object, uint32_t 
 	atomic_store(&object->holders, 1);
 }
 
-static void *map_shared(int descriptor, size_t size)
+/* Maps at the address where that is free, and else anywhere. */
+static void *map_shared(int descriptor, size_t size, void *address)
 {
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
+	return mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
+}
+
+/* Maps the arena where the worker has it, or, where that is not to be had, anywhere. */
+static void map_arena(struct sl_session *session, const struct sl_welcome *welcome)
+{
+	void *wanted = (void *)(uintptr_t)welcome->arena_address;
+	session->arena_size = welcome->arena_size;
+	session->arena = map_shared(welcome->arena, welcome->arena_size, wanted);
+	session->addresses_equal = wanted && session->arena == wanted;
 }
 
 static struct sl_session *session_open(void)
 {
-	int descriptors[2];
-	uint64_t credit = 0;
+	struct sl_welcome welcome;
 	struct sl_session *session = calloc(1, sizeof(*session));
 	if (!session)
 		return NULL;
-	session->connection = sl_connect(&session->arena_size, &credit, descriptors);
+	session->connection = sl_connect(&welcome);
 	if (session->connection < 0) {
 		free(session);
 		return NULL;
 	}
-	session->segment = map_shared(descriptors[0], SL_SEGMENT_SIZE);
-	session->arena = map_shared(descriptors[1], session->arena_size);
-	close(descriptors[0]);
-	close(descriptors[1]);
+	session->segment = map_shared(welcome.segment, SL_SEGMENT_SIZE, NULL);
+	map_arena(session, &welcome);
+	close(welcome.segment);
+	close(welcome.arena);
 	session->handles_free = malloc(SL_HANDLE_MAX * sizeof(uint32_t));
 	if (session->segment == MAP_FAILED || session->arena == MAP_FAILED || !session->handles_free) {
 		close(session->connection);
@@ -136,12 +151,14 @@ static struct sl_session *session_open(void)
 	}
 	session->handles_next = SL_FIRST_HANDLE;
 	pthread_mutex_init(&session->ring, NULL);
+	pthread_cond_init(&session->untaken, NULL);
 	pthread_mutex_init(&session->handles, NULL);
 	pthread_mutex_init(&session->staging, NULL);
 	pthread_mutex_init(&session->watching, NULL);
+	pthread_mutex_init(&session->svm_lock, NULL);
 	sem_init(&session->slots_free, 0, SL_SLOT_COUNT);
 	atomic_store(&session->spin, SPIN_MAX / 4);
-	atomic_store(&session->credit, (int64_t)credit);
+	atomic_store(&session->credit, (int64_t)welcome.credit);
 	object_init(session, &session->platform, SL_PLATFORM, SL_PLATFORM_HANDLE);
 	object_init(session, &session->device, SL_DEVICE, SL_DEVICE_HANDLE);
 	return session;
@@ -157,7 +174,7 @@ struct sl_session *sl_session(void)
 	pthread_mutex_lock(&connecting);
 	session = atomic_load(&current);
 	if (!session && (session = session_open())) {
-		if (sl_describe(session) == CL_SUCCESS)
+		if (sl_describe(&session->device, &session->platform) == CL_SUCCESS)
 			atomic_store_explicit(&current, session, memory_order_release);
 		else
 			session = NULL;
@@ -182,6 +199,7 @@ static bool wait_for_room(struct sl_session *session, uint64_t wanted)
 		atomic_store(word32(session, SL_WORD_SPACE_WAITERS), 1);
 		if (session->head + wanted - atomic_load(tail) <= SL_RING_SIZE)
 			return true;
+		sl_count(SL_COUNT_WAITS, 1);
 		sl_sleep(space, seen);
 		if (!sl_session_alive(session))
 			return false;
@@ -190,13 +208,15 @@ static bool wait_for_room(struct sl_session *session, uint64_t wanted)
 
 /*
  * Takes the ring and returns the place of a frame of at most size bytes, or NULL where the session is lost. The frame
- * is written in place; sl_end sends it and gives the ring back.
+ * is written in place; sl_end sends it and gives the ring back. The frame puts a command into queue, if that is given.
  */
-uint8_t *sl_begin(struct sl_session *session, size_t size)
+uint8_t *sl_begin(struct sl_session *session, size_t size, sl_object *queue)
 {
 	if (size > SL_FRAME_MAX || atomic_load_explicit(&session->lost, memory_order_relaxed))
 		return NULL;
 	pthread_mutex_lock(&session->ring);
+	if (queue)
+		sl_queue_feed(queue);
 	uint8_t *ring = session->segment + SL_RING_OFFSET;
 	size_t at = (size_t)(session->head & (SL_RING_SIZE - 1)), rest = (size_t)SL_RING_SIZE - at;
 	if (!wait_for_room(session, size + (rest < size ? rest : 0))) {
@@ -228,10 +248,13 @@ void sl_end(struct sl_session *session, uint8_t *frame, uint8_t *end, uint32_t c
 	if (atomic_load(word32(session, SL_WORD_ASLEEP)) && atomic_exchange(word32(session, SL_WORD_ASLEEP), 0)) {
 		atomic_fetch_add(word32(session, SL_WORD_DOORBELL), 1);
 		futex_wake(word32(session, SL_WORD_DOORBELL));
+		sl_count(SL_COUNT_WAKES, 1);
 	}
 	pthread_mutex_unlock(&session->ring);
+	sl_count(SL_COUNT_SENT, size);
 }
 
+/* A free slot, of which nothing tells yet that it was answered. */
 struct sl_slot *sl_slot_take(struct sl_session *session)
 {
 	while (sem_wait(&session->slots_free) != 0 && errno == EINTR)
@@ -239,8 +262,11 @@ struct sl_slot *sl_slot_take(struct sl_session *session)
 	uint64_t taken = atomic_load(&session->slots_taken);
 	for (;;) {
 		unsigned index = (unsigned)__builtin_ctzll(~taken);
-		if (atomic_compare_exchange_weak(&session->slots_taken, &taken, taken | 1ULL << index))
-			return slot_at(session, index);
+		if (atomic_compare_exchange_weak(&session->slots_taken, &taken, taken | 1ULL << index)) {
+			struct sl_slot *slot = slot_at(session, index);
+			slot->length = 0;
+			return slot;
+		}
 	}
 }
 
@@ -304,6 +330,8 @@ cl_int sl_wait(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 				return CL_OUT_OF_RESOURCES;
 		}
 	}
+	sl_count(SL_COUNT_WAITS, 1);
+	sl_count(SL_COUNT_RECEIVED, slot->length);
 	if (atomic_load_explicit(&session->pending_count, memory_order_acquire))
 		sl_collect(session);
 	_Atomic uint32_t *output = word32(session, SL_WORD_OUTPUT);
@@ -323,7 +351,6 @@ cl_int sl_finish(struct sl_session *session, struct sl_slot *slot, cl_int sent)
 /* Like sl_finish; made says whether the driver accepted the command, so that its event exists whatever became of it. */
 cl_int sl_finish_command(struct sl_session *session, struct sl_slot *slot, cl_int sent, bool *made)
 {
-	slot->length = 0;
 	cl_int status = sl_wait(session, slot, sent);
 	*made = slot->length != 0;
 	sl_slot_give(session, slot);
@@ -371,7 +398,9 @@ void sl_unreserve(struct sl_session *session, uint64_t offset)
 cl_int sl_place(struct sl_session *session, size_t length, const void *bytes, uint64_t *offset)
 {
 	cl_int status = sl_reserve(session, length, offset);
-	if (status == CL_SUCCESS)
+	if (status == CL_SUCCESS) {
 		memcpy(session->arena + *offset, bytes, length);
+		sl_count(SL_COUNT_SENT, length);
+	}
 	return status;
 }

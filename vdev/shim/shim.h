@@ -2,7 +2,7 @@
  * The Sluice shim: an OpenCL driver that forwards each call to a worker.
  *
  * Lock order: session.c's connecting, then a session's watching, then its staging, then its
- * handles, then its ring. No lock is held while a caller's code runs.
+ * handles, then its ring; svm_lock is taken last. No lock is held while a caller's code runs.
  */
 #ifndef SL_SHIM_H
 #define SL_SHIM_H
@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "gen/wire.h"
+#include "versions.h"
 
 #define SL_OBJECT_MAGIC 0x534c4f42U
 #define SL_ARGUMENTS_MAX 256
@@ -61,6 +62,7 @@ struct sl_mapping {
 	void *pointer;
 	size_t offset, size;
 	cl_map_flags flags;
+	bool unsent; /* the driver knows nothing of it */
 	struct sl_layout layout;
 };
 
@@ -79,6 +81,19 @@ struct sl_launch {
 	size_t local[3];
 };
 
+/* One info query that was answered when the session began, or when the sub-device was made. */
+struct sl_fact {
+	uint32_t parameter;
+	uint32_t length;
+	const uint8_t *value;
+};
+
+struct sl_facts {
+	uint8_t *data;
+	struct sl_fact *list; /* sorted by parameter */
+	size_t count;
+};
+
 struct sl_argument {
 	uint32_t form;		 /* SL_ARGUMENT_* */
 	_Atomic size_t accepted; /* a size that the driver has accepted, plus one */
@@ -95,9 +110,15 @@ struct sl_object {
 	struct sl_session *session;
 	sl_object *context;
 	struct sl_destructor *_Atomic destructors;
-	sl_object *parent; /* of a sub-buffer, kernel or event: buffer, program, queue */
+	sl_object *parent; /* of a sub-buffer, kernel, event, queue or sub-device: buffer, program, queue, device */
 	union {
-		struct sl_properties properties; /* of a context */
+		struct sl_facts facts; /* of the platform or a device */
+		struct {
+			struct sl_properties properties;
+			/* Those that the program gave, which the context keeps, and behind them those that it has. */
+			sl_object **devices;
+			cl_uint given_count, device_count;
+		} context;
 		struct {
 			cl_bool normalized;
 			cl_addressing_mode addressing;
@@ -107,11 +128,17 @@ struct sl_object {
 		struct {
 			cl_command_queue_properties flags;
 			struct sl_properties properties;
+			/* The session's ring lock guards these. */
+			uint64_t sent, over; /* commands; of those sent, how many are surely over */
+			bool taken;	     /* a thread stands in for the next command */
+			bool fed, several;   /* by some thread; by more than one */
+			pthread_t feeder;
 		} queue;
 		struct {
 			cl_mem_flags flags;
 			size_t size, origin;
 			void *host_pointer;
+			bool shared;		/* a buffer of shared virtual memory */
 			bool has_properties;	/* made with an empty list of properties, not with none */
 			_Atomic uint64_t place; /* arena offset plus one; 0 while unknown */
 			pthread_mutex_t lock;
@@ -119,6 +146,9 @@ struct sl_object {
 			struct sl_mapping *mappings;
 			cl_uint map_count;
 		} mem;
+		struct {
+			bool includes; /* its source has the word */
+		} program;
 		struct {
 			cl_uint argument_count;
 			struct sl_argument *arguments;
@@ -131,13 +161,6 @@ struct sl_object {
 			_Atomic int complete;
 		} event;
 	} as;
-};
-
-/* One info query that was answered when the session began. */
-struct sl_fact {
-	uint32_t parameter;
-	uint32_t length;
-	const uint8_t *value;
 };
 
 /* A place in the staging window, in order of allocation. */
@@ -159,6 +182,12 @@ struct sl_pending {
 	struct sl_staged *staged;
 };
 
+/* An allocation of shared virtual memory. */
+struct sl_svm {
+	uint8_t *first;
+	size_t size;
+};
+
 #define SL_STAGED_MAX 1024
 
 struct sl_session {
@@ -167,13 +196,17 @@ struct sl_session {
 	uint8_t *segment;
 	uint8_t *arena;
 	uint64_t arena_size;
+	bool addresses_equal; /* the arena's, here and in the worker: there can be shared virtual memory */
 	sl_object platform, device;
-	uint8_t *facts_data;
-	struct sl_fact *facts[2]; /* the platform's, the device's; sorted */
-	size_t fact_counts[2];
+
+	pthread_mutex_t svm_lock;
+	struct sl_svm *svm; /* by address */
+	size_t svm_count, svm_room;
 
 	pthread_mutex_t ring;
+	pthread_cond_t untaken; /* a queue is not taken any more */
 	uint64_t head;
+	_Atomic int in_place; /* 1 where the device works on buffers in place, -1 where not, 0 while it is unknown */
 
 	sem_t slots_free;
 	_Atomic uint64_t slots_taken;
@@ -210,7 +243,7 @@ struct sl_slot {
 
 struct sl_function {
 	const char *name;
-	void *pointer;
+	size_t offset; /* in the dispatch table */
 };
 
 extern const struct _cl_icd_dispatch sl_dispatch;
@@ -220,7 +253,7 @@ extern const struct sl_function sl_functions[];
 struct sl_session *sl_session(void);
 void sl_sleep(_Atomic uint32_t *word, uint32_t value);
 bool sl_session_alive(struct sl_session *session);
-uint8_t *sl_begin(struct sl_session *session, size_t size);
+uint8_t *sl_begin(struct sl_session *session, size_t size, sl_object *queue);
 void sl_end(struct sl_session *session, uint8_t *frame, uint8_t *end, uint32_t call, struct sl_slot *slot);
 struct sl_slot *sl_slot_take(struct sl_session *session);
 void sl_slot_give(struct sl_session *session, struct sl_slot *slot);
@@ -232,30 +265,54 @@ cl_int sl_reserve(struct sl_session *session, size_t size, uint64_t *offset);
 void sl_unreserve(struct sl_session *session, uint64_t offset);
 const uint8_t *sl_reply(struct sl_session *session, struct sl_slot *slot, size_t *length);
 
+/* queue.c */
+bool sl_queue_in_order(const sl_object *queue);
+void sl_queue_feed(sl_object *queue);
+bool sl_queue_take(sl_object *queue);
+void sl_queue_leave(sl_object *queue);
+bool sl_queue_stands_in(const sl_object *queue, cl_uint wait_count, const sl_object *event);
+cl_int sl_event_over(const sl_object *event, bool *made);
+bool sl_queue_take_after(sl_object *queue, bool waits, cl_int *earlier);
+
 /* connect.c */
-int sl_connect(uint64_t *arena_size, uint64_t *credit, int descriptors[2]);
+struct sl_welcome {
+	uint64_t arena_size, credit;
+	uint64_t arena_address; /* 0: any */
+	int segment, arena;	/* descriptors */
+};
+int sl_connect(struct sl_welcome *welcome);
 
 /* callback.c */
 void sl_destruct(sl_object *object);
+cl_int sl_watch_event(sl_object *event, cl_int state, sl_event_callback call, void *data);
 
 /* object.c */
 sl_object *sl_object_new(struct sl_session *session, uint32_t kind, sl_object *context, sl_object *parent);
 sl_object *sl_event_new(sl_object *of, cl_command_type command);
 void sl_discard(sl_object *object);
+void sl_hold(sl_object *object);
+void sl_unhold(sl_object *object);
 void sl_retain(sl_object *object);
 void sl_release(sl_object *object);
 cl_int sl_check_list(uint32_t kind, cl_uint count, void *const *list, cl_int invalid);
 cl_int sl_check_wait_list(const sl_object *of, cl_uint count, const cl_event *list);
 
 /* info.c */
+void sl_facts_free(struct sl_facts *facts);
 cl_int sl_info(const void *value, size_t length, size_t size, void *out, size_t *size_ret);
 cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int sent, size_t size, void *out,
 		     size_t *size_ret);
-cl_int sl_describe(struct sl_session *session);
+cl_int sl_describe(sl_object *device, sl_object *platform);
 const struct sl_fact *sl_fact(const sl_object *object, uint32_t parameter);
 uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, uint64_t otherwise);
 
+/* device.c */
+cl_int sl_devices_check(cl_uint count, const cl_device_id *list);
+
 /* context.c */
+sl_object *const *sl_context_devices(const sl_object *context);
+cl_int sl_context_devices_info(const sl_object *context, const uint8_t *handles, size_t length, size_t size, void *out,
+			       size_t *size_ret);
 cl_int sl_properties_copy(struct sl_properties *to, const uint64_t *list);
 cl_int sl_properties_info(const struct sl_properties *p, size_t element, size_t size, void *out, size_t *size_ret);
 
@@ -268,6 +325,7 @@ void sl_credit_give(struct sl_session *session, size_t size);
 cl_int sl_mem_check_flags(cl_mem_flags flags, const void *host_ptr);
 sl_object *sl_mem_new(sl_object *context, sl_object *parent, cl_mem_flags flags, size_t size);
 cl_int sl_mem_place(sl_object *mem, uint8_t **bytes);
+bool sl_mem_in_place(sl_object *mem, size_t size, uint8_t **bytes);
 void sl_mem_retire(sl_object *mem);
 
 /* image.c */
@@ -275,6 +333,10 @@ size_t sl_image_span(const struct sl_image *image);
 bool sl_image_sliced(const struct sl_image *image);
 void sl_image_layout(const struct sl_image *image, const size_t *region, struct sl_layout *layout);
 size_t sl_image_host_offset(const struct sl_image *image, const size_t *origin);
+
+/* svm.c */
+bool sl_svm_at(struct sl_session *session, const void *pointer, size_t *room);
+bool sl_svm_spans(struct sl_session *session, const void *pointer, size_t size);
 
 /* staging.c */
 bool sl_stage(struct sl_session *session, size_t size, bool keep, struct sl_pending *pending);

@@ -1,5 +1,6 @@
 /* Places for the bytes of transfers: a window of the segment for small ones, the arena for large ones. */
 #include "gen/messages.h"
+#include "trace.h"
 
 static _Atomic uint32_t *ticket_word(struct sl_session *session, uint32_t ticket)
 {
@@ -139,6 +140,7 @@ void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *progra
 			memcpy(to_program ? there : here, to_program ? here : there, row);
 		}
 	}
+	sl_count(to_program ? SL_COUNT_RECEIVED : SL_COUNT_SENT, row * rows * slices);
 }
 
 /* Remembers a transfer whose end sl_collect looks after. A ticket has one transfer, so its number is its place. */

@@ -2,8 +2,12 @@
 #include "gen/calls.h"
 #include "gen/messages.h"
 #include "transfer.h"
+#include "turn.h"
 
 #include <stdlib.h>
+
+/* A read that the program does not wait for is done at once up to this size: a larger one would make it wait. */
+#define READ_AT_ONCE_MAX (64U << 10)
 
 /* Transfers up to this size go through the staging window; larger blocking ones happen in the buffer itself. */
 #define SMALL_MAX (256U << 10)
@@ -79,7 +83,6 @@ static cl_int transfer_in_place(struct sl_transfer *t, void *pointer)
 	if (!gate)
 		return CL_OUT_OF_HOST_MEMORY;
 	struct sl_slot *slot = sl_slot_take(session);
-	slot->length = 0;
 	cl_map_flags flags = t->read ? CL_MAP_READ : CL_MAP_WRITE_INVALIDATE_REGION;
 	cl_int status = sl_wait(session, slot,
 				sl_send_access(session, slot, t->queue, t->mem, flags, t->offset, t->size,
@@ -94,16 +97,97 @@ static cl_int transfer_in_place(struct sl_transfer *t, void *pointer)
 	}
 	if (place > session->arena_size || t->size > session->arena_size - place)
 		status = CL_OUT_OF_RESOURCES;
-	if (status == CL_SUCCESS && t->read)
-		memcpy(pointer, session->arena + place, t->size);
-	else if (status == CL_SUCCESS)
-		memcpy(session->arena + place, pointer, t->size);
+	if (status == CL_SUCCESS)
+		sl_layout_copy(&(struct sl_layout){0}, t->size, pointer, session->arena + place, t->read);
 	(void)sl_send_leave(session, NULL, gate);
 	sl_release(gate);
 	/* Whoever looks at the event of a transfer that was waited for finds it complete. */
 	if (status == CL_SUCCESS && t->event)
 		status = event_wait(t->event);
 	return status;
+}
+
+struct turn_copy {
+	uint8_t *program;
+	size_t size;
+	struct sl_layout layout;
+	bool read;
+};
+
+static void turn_copy(void *data, const struct sl_turn_bytes *bytes)
+{
+	struct turn_copy *copy = data;
+	if (bytes->row_pitch) {
+		copy->layout.place_row_pitch = bytes->row_pitch;
+		copy->layout.place_slice_pitch = bytes->slice_pitch;
+	}
+	sl_layout_copy(&copy->layout, copy->size, copy->program, bytes->first, copy->read);
+}
+
+/* Reads or writes in place when the queue has come so far, whatever the size and though nothing may wait for it. */
+static cl_int transfer_in_turn(struct sl_transfer *t, void *pointer)
+{
+	struct turn_copy *copy = malloc(sizeof(*copy));
+	if (!copy)
+		return CL_OUT_OF_HOST_MEMORY;
+	*copy = (struct turn_copy){pointer, t->size, t->layout, t->read};
+	struct sl_turn turn = {.queue = t->queue,
+			       .mem = t->mem,
+			       .map_flags = t->read ? CL_MAP_READ : CL_MAP_WRITE_INVALIDATE_REGION,
+			       .offset = t->offset,
+			       .size = t->size,
+			       .wait_count = t->wait_count,
+			       .wait_list = t->wait_list,
+			       .event = t->event,
+			       .work = turn_copy,
+			       .data = copy,
+			       .forget = free};
+	if (t->mem->as.mem.image) {
+		turn.origin = t->origin;
+		turn.region = t->region;
+	} else if (t->region) {
+		/* A map has no rectangles: it is of all from the first byte to the last, and keeps what lies between.
+		 */
+		const size_t *region = t->region, *origin = t->origin;
+		turn.map_flags = t->read ? CL_MAP_READ : CL_MAP_READ | CL_MAP_WRITE;
+		turn.offset = origin[2] * t->buffer_slice_pitch + origin[1] * t->buffer_row_pitch + origin[0];
+		turn.size = (region[2] - 1) * t->buffer_slice_pitch + (region[1] - 1) * t->buffer_row_pitch + region[0];
+		copy->layout.place_row_pitch = t->buffer_row_pitch;
+		copy->layout.place_slice_pitch = t->buffer_slice_pitch;
+	}
+	return sl_turn_take(&turn, t->blocking, &t->made);
+}
+
+static void count_bytes(struct sl_session *session, size_t word, size_t size)
+{
+	atomic_fetch_add_explicit((_Atomic uint64_t *)(void *)(session->segment + word), size, memory_order_relaxed);
+}
+
+/*
+ * Does the transfer's work here and now, where the device works on the buffer's bytes in place and all earlier commands
+ * of the queue are over; those of a queue that is in order are waited for where the program waits anyway. Returns false
+ * where it is to be sent as a command.
+ */
+static bool transfer_stood_in(struct sl_transfer *t, void *pointer, cl_int *status)
+{
+	uint8_t *bytes;
+	if (!sl_queue_stands_in(t->queue, t->wait_count, t->event) || t->mem->as.mem.image ||
+	    (t->read && !t->blocking && t->size > READ_AT_ONCE_MAX) || !sl_mem_in_place(t->mem, t->size, &bytes))
+		return false;
+	if (!sl_queue_take_after(t->queue, t->blocking, &t->earlier))
+		return false;
+	struct sl_layout layout = t->layout;
+	size_t offset = t->offset;
+	if (t->region) {
+		offset = t->origin[2] * t->buffer_slice_pitch + t->origin[1] * t->buffer_row_pitch + t->origin[0];
+		layout.place_row_pitch = t->buffer_row_pitch;
+		layout.place_slice_pitch = t->buffer_slice_pitch;
+	}
+	sl_layout_copy(&layout, t->size, pointer, bytes + offset, t->read);
+	sl_queue_leave(t->queue);
+	count_bytes(t->queue->session, t->read ? SL_WORD_FROM_DEVICE : SL_WORD_TO_DEVICE, t->size);
+	*status = t->event ? sl_event_over(t->event, &t->made) : CL_SUCCESS;
+	return true;
 }
 
 /* A blocking read, or a write whose event somebody may look at as soon as this returns. */
@@ -133,7 +217,7 @@ static cl_int transfer_waited(struct sl_transfer *t, void *pointer)
 }
 
 /* A transfer that the program does not wait for: a write's bytes are taken now, a read's are given when it is seen. */
-static cl_int transfer_later(const struct sl_transfer *t, void *pointer)
+static cl_int transfer_later(struct sl_transfer *t, void *pointer)
 {
 	struct sl_session *session = t->queue->session;
 	struct sl_pending place = {.size = t->size, .layout = t->layout, .destination = t->read ? pointer : NULL};
@@ -183,16 +267,19 @@ cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
 	if (!t->size)
 		status = transfer_of_nothing(t);
+	else if (transfer_stood_in(t, pointer, &status))
+		;
 	else if (!t->blocking)
 		status = transfer_later(t, pointer);
 	else if (t->size <= SMALL_MAX || timed || t->region)
 		status = transfer_waited(t, pointer);
 	else
 		status = transfer_in_place(t, pointer);
-	/* A transfer larger than all the places for it still has the buffer itself. */
-	if (status == CL_OUT_OF_RESOURCES && !t->made && !t->region && t->size > SMALL_MAX &&
-	    sl_session_alive(t->queue->session))
-		status = transfer_in_place(t, pointer);
+	/* A transfer larger than all the places for it still has the memory object itself. */
+	if (status == CL_OUT_OF_RESOURCES && !t->made && t->size > SMALL_MAX && sl_session_alive(t->queue->session))
+		status = t->blocking && !t->region ? transfer_in_place(t, pointer) : transfer_in_turn(t, pointer);
+	if (status == CL_SUCCESS && t->earlier != CL_SUCCESS)
+		status = t->earlier;
 	if (!t->event)
 		return status;
 	if (status == CL_SUCCESS)

@@ -15,7 +15,8 @@ struct sl_transfer {
 	struct sl_layout layout;
 	const size_t *origin, *region; /* of a rectangle or an image; NULL for plain bytes */
 	size_t buffer_row_pitch, buffer_slice_pitch;
-	bool made; /* the driver accepted the command, whatever became of it */
+	cl_int earlier; /* what an earlier command was refused for, learnt on the way */
+	bool made;	/* the driver accepted the command, whatever became of it */
 };
 
 /* What any transfer refuses: memory of another context or of the other kind, flags, wait list. */

@@ -1,10 +1,53 @@
 package spec
 
-// OpenCL is the Khronos installable client driver's dispatch table, in its
+// OpenCL is OpenCL as the Khronos installable client driver's loader knows it.
+var OpenCL = API{
+	Version: 300,
+	Objects: openCLObjects,
+	Calls:   openCLCalls,
+	Own:     openCLOwn,
+
+	Convention: "CL_API_CALL",
+	Status:     "cl_int",
+	Success:    "CL_SUCCESS",
+	Exhausted:  "CL_OUT_OF_RESOURCES",
+	NoMemory:   "CL_OUT_OF_HOST_MEMORY",
+	CountType:  "cl_uint",
+	Address:    "const void *",
+
+	Queue: Queue,
+}
+
+// Kinds of OpenCL's objects.
+const (
+	Platform Object = iota + 1
+	Device
+	Context
+	Queue
+	Mem
+	Sampler
+	Program
+	Kernel
+	Event
+)
+
+var openCLObjects = []ObjectName{
+	{Platform, "platform", "cl_platform_id", "CL_INVALID_PLATFORM", ""},
+	{Device, "device", "cl_device_id", "CL_INVALID_DEVICE", "clReleaseDevice"},
+	{Context, "context", "cl_context", "CL_INVALID_CONTEXT", "clReleaseContext"},
+	{Queue, "queue", "cl_command_queue", "CL_INVALID_COMMAND_QUEUE", "clReleaseCommandQueue"},
+	{Mem, "mem", "cl_mem", "CL_INVALID_MEM_OBJECT", "clReleaseMemObject"},
+	{Sampler, "sampler", "cl_sampler", "CL_INVALID_SAMPLER", "clReleaseSampler"},
+	{Program, "program", "cl_program", "CL_INVALID_PROGRAM", "clReleaseProgram"},
+	{Kernel, "kernel", "cl_kernel", "CL_INVALID_KERNEL", "clReleaseKernel"},
+	{Event, "event", "cl_event", "CL_INVALID_EVENT", "clReleaseEvent"},
+}
+
+// openCLCalls is the loader's dispatch table, in its
 // order: a call's number is its place in that table, from 1. The first 114 core
 // functions carry the version of the OpenCL specification that introduced them;
 // those without a version belong to extensions that are never advertised.
-var OpenCL = []Call{
+var openCLCalls = []Call{
 	{
 		Number: 1, Name: "clGetPlatformIDs", Version: "1.0", Returns: "cl_int",
 		Params: "cl_uint num_entries, cl_platform_id *platforms, cl_uint *num_platforms",
@@ -29,7 +72,7 @@ var OpenCL = []Call{
 		Number: 5, Name: "clCreateContext", Version: "1.0", Returns: "cl_context",
 		Params: "const cl_context_properties *properties, cl_uint num_devices, const cl_device_id *devices, sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret",
 		Form:   Special, Wait: Accepted,
-		Wire: []Field{created(Context)},
+		Wire: []Field{handles(Device, "num_devices", "devices"), created(Context)},
 	},
 	{
 		Number: 6, Name: "clCreateContextFromType", Version: "1.0", Returns: "cl_context",
@@ -73,7 +116,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 14, Name: "clSetCommandQueueProperty", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_command_queue_properties properties, cl_bool enable, cl_command_queue_properties *old_properties", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_command_queue_properties properties, cl_bool enable, cl_command_queue_properties *old_properties",
+		Form:   Refused, Absent: "CL_INVALID_OPERATION",
+		Wire: []Field{handle(Queue, "command_queue")},
 	},
 	{
 		Number: 15, Name: "clCreateBuffer", Version: "1.0", Returns: "cl_mem",
@@ -147,7 +192,7 @@ var OpenCL = []Call{
 		Number: 28, Name: "clCreateProgramWithBinary", Version: "1.0", Returns: "cl_program",
 		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const size_t *lengths, const unsigned char * *binaries, cl_int *binary_status, cl_int *errcode_ret",
 		Form:   Special, Wait: Accepted,
-		Wire: []Field{handle(Context, "context"), created(Program), data("length", "binary")},
+		Wire: []Field{handle(Context, "context"), created(Program), handles(Device, "num_devices", "device_list"), data("lengths_size", "lengths"), data("length", "binaries")},
 	},
 	{
 		Number: 29, Name: "clRetainProgram", Version: "1.0", Returns: "cl_int",
@@ -163,7 +208,7 @@ var OpenCL = []Call{
 		Number: 31, Name: "clBuildProgram", Version: "1.0", Returns: "cl_int",
 		Params: "cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options, sl_program_callback pfn_notify, void *user_data",
 		Form:   Special, Wait: Finished,
-		Wire: []Field{handle(Program, "program"), data("length", "options")},
+		Wire: []Field{handle(Program, "program"), handles(Device, "num_devices", "device_list"), data("length", "options"), data("rest_length", "rest"), data("files_length", "files")},
 	},
 	{
 		Number: 32, Name: "clUnloadCompiler", Version: "1.0", Returns: "cl_int",
@@ -257,12 +302,14 @@ var OpenCL = []Call{
 		Params: "cl_command_queue command_queue",
 		Form:   Generated,
 		Wire:   []Field{handle(Queue, "command_queue")},
+		Idle:   true,
 	},
 	{
 		Number: 48, Name: "clFinish", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue",
-		Form:   SpecialWorker, Wait: Finished,
+		Form:   Special, Wait: Finished,
 		Wire: []Field{handle(Queue, "command_queue")},
+		Idle: true,
 	},
 	{
 		Number: 49, Name: "clEnqueueReadBuffer", Version: "1.0", Returns: "cl_int",
@@ -359,7 +406,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 62, Name: "clEnqueueNativeKernel", Version: "1.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, sl_native_kernel user_func, void *args, size_t cb_args, cl_uint num_mem_objects, const cl_mem *mem_list, const void * *args_mem_loc, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, sl_native_kernel user_func, void *args, size_t cb_args, cl_uint num_mem_objects, const cl_mem *mem_list, const void * *args_mem_loc, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Refused, Absent: "CL_INVALID_OPERATION",
+		Wire: []Field{handle(Queue, "command_queue")},
 	},
 	{
 		Number: 63, Name: "clEnqueueMarker", Version: "1.0", Returns: "cl_int",
@@ -461,7 +510,9 @@ var OpenCL = []Call{
 	{
 		Number: 94, Name: "clCreateSubDevices", Version: "1.2", Returns: "cl_int",
 		Params: "cl_device_id in_device, const cl_device_partition_property *properties, cl_uint num_devices, cl_device_id *out_devices, cl_uint *num_devices_ret",
-		Form:   Local,
+		Form:   Special, Wait: Accepted,
+		// Without new handles it answers with the number of sub-devices.
+		Wire: []Field{handle(Device, "in_device"), createdList(Device, "count"), data("length", "properties")},
 	},
 	{
 		Number: 95, Name: "clRetainDevice", Version: "1.2", Returns: "cl_int",
@@ -483,19 +534,19 @@ var OpenCL = []Call{
 		Number: 98, Name: "clCreateProgramWithBuiltInKernels", Version: "1.2", Returns: "cl_program",
 		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *kernel_names, cl_int *errcode_ret",
 		Form:   Special, Wait: Accepted,
-		Wire: []Field{handle(Context, "context"), created(Program), data("length", "kernel_names")},
+		Wire: []Field{handle(Context, "context"), created(Program), handles(Device, "num_devices", "device_list"), data("length", "kernel_names")},
 	},
 	{
 		Number: 99, Name: "clCompileProgram", Version: "1.2", Returns: "cl_int",
 		Params: "cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_headers, const cl_program *input_headers, const char * *header_include_names, sl_program_callback pfn_notify, void *user_data",
 		Form:   Special, Wait: Finished,
-		Wire: []Field{handle(Program, "program"), data("options_length", "options"), handles(Program, "num_input_headers", "input_headers"), data("names_length", "names")},
+		Wire: []Field{handle(Program, "program"), handles(Device, "num_devices", "device_list"), data("options_length", "options"), data("rest_length", "rest"), data("files_length", "files"), handles(Program, "num_input_headers", "input_headers"), data("names_length", "names")},
 	},
 	{
 		Number: 100, Name: "clLinkProgram", Version: "1.2", Returns: "cl_program",
 		Params: "cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options, cl_uint num_input_programs, const cl_program *input_programs, sl_program_callback pfn_notify, void *user_data, cl_int *errcode_ret",
 		Form:   Special, Wait: Accepted,
-		Wire: []Field{handle(Context, "context"), created(Program), data("options_length", "options"), handles(Program, "num_input_programs", "input_programs")},
+		Wire: []Field{handle(Context, "context"), created(Program), handles(Device, "num_devices", "device_list"), data("options_length", "options"), handles(Program, "num_input_programs", "input_programs")},
 	},
 	{
 		Number: 101, Name: "clUnloadPlatformCompiler", Version: "1.2", Returns: "cl_int",
@@ -575,45 +626,70 @@ var OpenCL = []Call{
 		Number: 124, Name: "clCreateCommandQueueWithProperties", Version: "2.0", Returns: "cl_command_queue",
 		Params: "cl_context context, cl_device_id device, const cl_queue_properties *properties, cl_int *errcode_ret",
 		Form:   Special, Wait: Accepted,
-		Wire: []Field{handle(Context, "context"), created(Queue), scalar("cl_ulong", "properties")},
+		Wire: []Field{handle(Context, "context"), handle(Device, "device"), created(Queue), scalar("cl_ulong", "properties")},
 	},
 	{
 		Number: 125, Name: "clCreatePipe", Version: "2.0", Returns: "cl_mem",
-		Params: "cl_context context, cl_mem_flags flags, cl_uint pipe_packet_size, cl_uint pipe_max_packets, const cl_pipe_properties *properties, cl_int *errcode_ret", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, cl_mem_flags flags, cl_uint pipe_packet_size, cl_uint pipe_max_packets, const cl_pipe_properties *properties, cl_int *errcode_ret",
+		Form:   Refused, Absent: "CL_INVALID_OPERATION",
+		Wire: []Field{handle(Context, "context")},
 	},
 	{
 		Number: 126, Name: "clGetPipeInfo", Version: "2.0", Returns: "cl_int",
-		Params: "cl_mem pipe, cl_pipe_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret", Absent: "CL_INVALID_MEM_OBJECT",
+		Params: "cl_mem pipe, cl_pipe_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
+		Form:   Refused, Absent: "CL_INVALID_MEM_OBJECT",
+		Wire: []Field{handle(Mem, "pipe")},
 	},
 	{
 		Number: 127, Name: "clSVMAlloc", Version: "2.0", Returns: "void *",
 		Params: "cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment",
-		Form:   Local,
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Context, "context"), scalar("size_t", "size")},
 	},
 	{
 		Number: 128, Name: "clSVMFree", Version: "2.0", Returns: "void",
 		Params: "cl_context context, void *svm_pointer",
-		Form:   Local,
+		Form:   Special,
+		Wire:   []Field{address("svm_pointer")},
 	},
 	{
 		Number: 129, Name: "clEnqueueSVMFree", Version: "2.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_uint num_svm_pointers, void **svm_pointers, sl_svm_free_callback pfn_free_func, void *user_data, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_uint num_svm_pointers, void **svm_pointers, sl_svm_free_callback pfn_free_func, void *user_data, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Local, Command: "CL_COMMAND_SVM_FREE",
 	},
 	{
 		Number: 130, Name: "clEnqueueSVMMemcpy", Version: "2.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_bool blocking_copy, void *dst_ptr, const void *src_ptr, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_bool blocking_copy, void *dst_ptr, const void *src_ptr, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_SVM_MEMCPY",
+		Wire: []Field{handle(Queue, "command_queue"), scalar("cl_bool", "blocking"), address("dst_ptr"), address("src_ptr"), scalar("size_t", "size"), waitList, newEvent},
 	},
 	{
 		Number: 131, Name: "clEnqueueSVMMemFill", Version: "2.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, void *svm_ptr, const void *pattern, size_t pattern_size, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, void *svm_ptr, const void *pattern, size_t pattern_size, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   SpecialWorker, Command: "CL_COMMAND_SVM_MEMFILL",
+		Wire: []Field{handle(Queue, "command_queue"), address("svm_ptr"), data("pattern_size", "pattern"), scalar("size_t", "size"), waitList, newEvent},
+		Checks: []Check{
+			noSVM,
+			{"!pattern || !pattern_size || pattern_size > 128 || (pattern_size & (pattern_size - 1))", "CL_INVALID_VALUE"},
+			{"(uintptr_t)svm_ptr % pattern_size || !size || size % pattern_size", "CL_INVALID_VALUE"},
+			{"!sl_svm_spans(command_queue_object->session, svm_ptr, size)", "CL_INVALID_VALUE"},
+		},
 	},
 	{
 		Number: 132, Name: "clEnqueueSVMMap", Version: "2.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_bool blocking_map, cl_map_flags flags, void *svm_ptr, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_bool blocking_map, cl_map_flags flags, void *svm_ptr, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_SVM_MAP",
+		Wire: []Field{handle(Queue, "command_queue"), scalar("cl_bool", "blocking"), scalar("cl_map_flags", "flags"), address("svm_ptr"), scalar("size_t", "size"), waitList, newEvent},
 	},
 	{
 		Number: 133, Name: "clEnqueueSVMUnmap", Version: "2.0", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, void *svm_ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, void *svm_ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Generated, Command: "CL_COMMAND_SVM_UNMAP",
+		Wire: []Field{handle(Queue, "command_queue"), address("svm_ptr"), waitList, newEvent},
+		Checks: []Check{
+			noSVM,
+			{"!sl_svm_spans(command_queue_object->session, svm_ptr, 1)", "CL_INVALID_VALUE"},
+		},
 	},
 	{
 		Number: 134, Name: "clCreateSamplerWithProperties", Version: "2.0", Returns: "cl_sampler",
@@ -623,11 +699,21 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 135, Name: "clSetKernelArgSVMPointer", Version: "2.0", Returns: "cl_int",
-		Params: "cl_kernel kernel, cl_uint arg_index, const void *arg_value", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_kernel kernel, cl_uint arg_index, const void *arg_value",
+		Form:   SpecialWorker,
+		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_index"), address("arg_value")},
+		Checks: []Check{
+			{"!kernel_object->session->addresses_equal", "CL_INVALID_OPERATION"},
+			{"arg_index >= kernel_object->as.kernel.argument_count", "CL_INVALID_ARG_INDEX"},
+			{"kernel_object->as.kernel.arguments[arg_index].form != SL_ARGUMENT_BUFFER", "CL_INVALID_ARG_VALUE"},
+			{"arg_value && !sl_svm_spans(kernel_object->session, arg_value, 1)", "CL_INVALID_ARG_VALUE"},
+		},
 	},
 	{
 		Number: 136, Name: "clSetKernelExecInfo", Version: "2.0", Returns: "cl_int",
-		Params: "cl_kernel kernel, cl_kernel_exec_info param_name, size_t param_value_size, const void *param_value", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_kernel kernel, cl_kernel_exec_info param_name, size_t param_value_size, const void *param_value",
+		Form:   Special, Wait: Accepted,
+		Wire: []Field{handle(Kernel, "kernel"), data("size", "pointers")},
 	},
 	{Number: 137, Name: "clGetKernelSubGroupInfoKHR", Returns: "cl_int", Absent: "CL_INVALID_OPERATION"},
 	{
@@ -644,7 +730,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 140, Name: "clEnqueueSVMMigrateMem", Version: "2.1", Returns: "cl_int",
-		Params: "cl_command_queue command_queue, cl_uint num_svm_pointers, const void * *svm_pointers, const size_t *sizes, cl_mem_migration_flags flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_command_queue command_queue, cl_uint num_svm_pointers, const void * *svm_pointers, const size_t *sizes, cl_mem_migration_flags flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
+		Form:   Special, Command: "CL_COMMAND_SVM_MIGRATE_MEM",
+		Wire: []Field{handle(Queue, "command_queue"), data("pointers_size", "svm_pointers"), data("sizes_size", "sizes"), scalar("cl_mem_migration_flags", "flags"), waitList, newEvent},
 	},
 	{
 		Number: 141, Name: "clGetDeviceAndHostTimer", Version: "2.1", Returns: "cl_int",
@@ -665,7 +753,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 144, Name: "clSetDefaultDeviceCommandQueue", Version: "2.1", Returns: "cl_int",
-		Params: "cl_context context, cl_device_id device, cl_command_queue command_queue", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_context context, cl_device_id device, cl_command_queue command_queue",
+		Form:   Refused, Absent: "CL_INVALID_OPERATION",
+		Wire: []Field{handle(Context, "context"), handle(Device, "device")},
 	},
 	{
 		Number: 145, Name: "clSetProgramReleaseCallback", Version: "2.2", Returns: "cl_int",
@@ -674,7 +764,9 @@ var OpenCL = []Call{
 	},
 	{
 		Number: 146, Name: "clSetProgramSpecializationConstant", Version: "2.2", Returns: "cl_int",
-		Params: "cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value", Absent: "CL_INVALID_OPERATION",
+		Params: "cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value",
+		Form:   Refused, Absent: "CL_INVALID_OPERATION",
+		Wire: []Field{handle(Program, "program")},
 	},
 	{
 		Number: 147, Name: "clCreateBufferWithProperties", Version: "3.0", Returns: "cl_mem",
@@ -693,8 +785,7 @@ var OpenCL = []Call{
 	},
 }
 
-// Session lists the messages of the shim's own.
-var Session = []Call{
+var openCLOwn = []Call{
 	// Describe answers with the platform's and the device's info queries.
 	{Number: 1000, Name: "describe", Form: Special, Wait: Accepted, Wire: []Field{handle(Device, "device")}},
 	// Release drops the program's last reference of any object.
@@ -705,7 +796,9 @@ var Session = []Call{
 	{Number: 1003, Name: "reserve", Form: Special, Wait: Accepted, Wire: []Field{scalar("cl_ulong", "bytes")}},
 	// Unreserve gives a place back.
 	{Number: 1004, Name: "unreserve", Form: Special, Wire: []Field{scalar("cl_ulong", "offset")}},
-	// Locate answers with the arena offset of a buffer's bytes, filled with pages.
+	// Locate answers with the arena offset of a buffer's bytes, filled with pages,
+	// and with 1 where the device works on them in place, which is so of all of a
+	// Session's buffers or of none.
 	{Number: 1005, Name: "locate", Form: Special, Wait: Accepted, Wire: []Field{handle(Mem, "buffer")}},
 	// Access waits for what the queue holds and keeps a buffer's range for the
 	// shim to read or write in place, until Leave.
@@ -714,10 +807,28 @@ var Session = []Call{
 		scalar("size_t", "offset"), scalar("size_t", "size"), waitList, created(Event), newEvent,
 	}},
 	{Number: 1007, Name: "leave", Form: Special, Wire: []Field{handle(Event, "gate")}},
+	// Turn puts a point into the queue at which the program's own process has its
+	// turn: what is behind the gate waits until the shim has set it. With a memory
+	// object the point is a map, of an image where there is a region, and the answer
+	// the arena offset of its bytes and an image's pitches.
+	{Number: 1011, Name: "turn", Form: Special, Wait: Accepted, Wire: []Field{
+		handle(Queue, "command_queue"), handleOrNo(Mem, "memory"), scalar("cl_map_flags", "map_flags"),
+		scalar("size_t", "offset"), scalar("size_t", "size"), sizes("3", "origin"), sizes("3", "region"), waitList,
+		{Kind: New, Object: Event, Name: "point"},
+		{Kind: New, Object: Event, Name: "gate"},
+		newEvent,
+	}},
+	// Outlast waits for the commands that the queue holds. Where several threads
+	// feed the queue, it waits for none that come later.
+	{Number: 1013, Name: "outlast", Form: Special, Wait: Finished, Wire: []Field{handle(Queue, "command_queue"), scalar("cl_uint", "several")}, Idle: true},
 	// Settle marks the tickets of finished transfers.
 	{Number: 1008, Name: "settle", Form: Special, Wait: Finished, Wire: []Field{scalar("cl_uint", "ticket")}},
 	// Notify asks for a notice when an event reaches a state.
 	{Number: 1010, Name: "notify", Form: Special, Wire: []Field{handle(Event, "event"), scalar("cl_int", "state"), scalar("cl_uint", "notice")}},
+	// Overlay makes a buffer of shared virtual memory.
+	{Number: 1012, Name: "overlay", Form: Special, Wire: []Field{
+		handle(Context, "context"), created(Mem), scalar("cl_mem_flags", "flags"), address("host_ptr"), scalar("size_t", "size"),
+	}},
 	// Output answers with the next bytes that kernels have printed.
 	{Number: 1009, Name: "output", Form: Special, Wait: Accepted},
 }
@@ -726,8 +837,12 @@ func scalar(typ, name string) Field       { return Field{Kind: Scalar, Type: typ
 func handle(o Object, name string) Field  { return Field{Kind: Handle, Object: o, Name: name} }
 func handleOrNo(o Object, n string) Field { return Field{Kind: HandleOrNo, Object: o, Name: n} }
 func created(o Object) Field              { return Field{Kind: New, Object: o, Name: "created"} }
-func sizes(count, name string) Field      { return Field{Kind: Sizes, Count: count, Name: name} }
-func data(length, name string) Field      { return Field{Kind: Bytes, Count: length, Name: name} }
+func createdList(o Object, count string) Field {
+	return Field{Kind: NewList, Object: o, Count: count, Name: "created"}
+}
+func address(name string) Field      { return Field{Kind: Address, Name: name} }
+func sizes(count, name string) Field { return Field{Kind: Sizes, Count: count, Name: name} }
+func data(length, name string) Field { return Field{Kind: Bytes, Count: length, Name: name} }
 func handles(o Object, count, name string) Field {
 	return Field{Kind: Handles, Object: o, Count: count, Name: name}
 }
@@ -736,4 +851,7 @@ var (
 	waitList = Field{Kind: WaitList, Object: Event, Count: "num_events_in_wait_list", Name: "event_wait_list"}
 	newEvent = Field{Kind: NewEvent, Object: Event, Name: "event"}
 	ticket   = Field{Kind: Ticket, Name: "ticket"}
+
+	// noSVM is how a command on a device without shared virtual memory is refused.
+	noSVM = Check{"!command_queue_object->session->addresses_equal", "CL_INVALID_OPERATION"}
 )

@@ -1,10 +1,12 @@
-// Package spec describes the forwarded API as data. vdev/gen turns it into the
+// Package spec describes the forwarded APIs as data. vdev/gen turns it into the
 // shim's stubs, the codec of both sides, the worker's dispatcher and the
 // coverage page.
 //
 // To forward one more call: give its row a Form and its Wire fields; run
 // `make generate`. A Form that asks for hand-written code fails the build, by
 // name, until that code exists.
+//
+// Another API is another value of API.
 package spec
 
 // Form says who answers a call and who writes the code.
@@ -14,6 +16,10 @@ type Form int
 const (
 	// Absent is answered by a generated stub with the API's own error.
 	Absent Form = iota
+	// Refused has a generated stub that checks its objects and then refuses as the
+	// specification has it for a device without the feature, which no forwarded
+	// device has.
+	Refused
 	// Local is answered in the shim by hand-written code; nothing travels.
 	Local
 	// Generated needs no hand-written code on either side.
@@ -49,22 +55,40 @@ const (
 	Finished
 )
 
-// Object is a kind of driver object.
+// API is one forwarded API: what the generator and the code that is written by
+// hand agree on, and no more.
+type API struct {
+	Version uint32 // of the API as its description has it, in the greeting
+	Objects []ObjectName
+	Calls   []Call
+	Own     []Call // the messages of the shim's own
+
+	// In C.
+	Convention string // of the functions' calls
+	Status     string // the type of a status
+	Success    string
+	Exhausted  string // the status where no frame can be sent: too long, or the session is lost
+	NoMemory   string // the status where the shim cannot make an object
+	NoSession  string // the status of a call without an object where the broker gives no session
+	CountType  string // of a list's length, where calls take lists
+	Address    string // the type of an address
+
+	// Queue is the kind of object that keeps the refusals of commands nobody
+	// waited for, where there is one.
+	Queue Object
+}
+
+// All lists the API's calls and the shim's own messages.
+func (a API) All() []Call {
+	return append(append([]Call{}, a.Calls...), a.Own...)
+}
+
+// Object is a kind of driver object: an API's own constants, in the order of their
+// wire numbers, from 1.
 type Object int
 
-// Kinds of object, in the order of their wire numbers.
-const (
-	NoObject Object = iota
-	Platform
-	Device
-	Context
-	Queue
-	Mem
-	Sampler
-	Program
-	Kernel
-	Event
-)
+// NoObject is no kind of object.
+const NoObject Object = 0
 
 // ObjectName describes a kind of object in C and in English.
 type ObjectName struct {
@@ -75,34 +99,28 @@ type ObjectName struct {
 	Release string // the driver's function
 }
 
-// Objects lists every kind of object.
-var Objects = []ObjectName{
-	{Platform, "platform", "cl_platform_id", "CL_INVALID_PLATFORM", ""},
-	{Device, "device", "cl_device_id", "CL_INVALID_DEVICE", ""},
-	{Context, "context", "cl_context", "CL_INVALID_CONTEXT", "clReleaseContext"},
-	{Queue, "queue", "cl_command_queue", "CL_INVALID_COMMAND_QUEUE", "clReleaseCommandQueue"},
-	{Mem, "mem", "cl_mem", "CL_INVALID_MEM_OBJECT", "clReleaseMemObject"},
-	{Sampler, "sampler", "cl_sampler", "CL_INVALID_SAMPLER", "clReleaseSampler"},
-	{Program, "program", "cl_program", "CL_INVALID_PROGRAM", "clReleaseProgram"},
-	{Kernel, "kernel", "cl_kernel", "CL_INVALID_KERNEL", "clReleaseKernel"},
-	{Event, "event", "cl_event", "CL_INVALID_EVENT", "clReleaseEvent"},
-}
-
 // Kind is how a field travels.
 type Kind int
 
 // Kinds of field.
 const (
-	Scalar     Kind = iota // 8 bytes
-	Handle                 // an existing object; NULL is refused
-	HandleOrNo             // an existing object or NULL
-	Handles                // a count and that many existing objects
-	WaitList               // num_events_in_wait_list and event_wait_list
-	Sizes                  // a count and that many size_t, or absent
-	Bytes                  // a length and bytes
-	New                    // the handle of an object that the call creates
-	NewEvent               // the handle of the event of a command, or 0
-	Ticket                 // the ticket of a transfer that nobody waits for, or 0
+	Scalar      Kind = iota // 8 bytes
+	Handle                  // an existing object; NULL is refused
+	HandleOrNo              // an existing object or NULL
+	Handles                 // a count and that many existing objects
+	WaitList                // num_events_in_wait_list and event_wait_list
+	Sizes                   // a count and that many size_t, or absent
+	Bytes                   // a length and bytes
+	New                     // the handle of an object that the call creates; a generated stub gives it to the parameter of that name
+	NewList                 // a count and that many of them
+	NewEvent                // the handle of the event of a command, or 0
+	Ticket                  // the ticket of a transfer that nobody waits for, or 0
+	Address                 // of device memory that the program may compute with, or 0; equal on both sides
+	String                  // text and the 0 behind it
+	Current                 // the calling thread's own object, which no parameter names
+	Answer                  // a value that the driver returns; the program may give NULL for its place
+	AnswerBytes             // likewise bytes, of which the length travels
+	Parameters              // of a launch: the values that an array points to
 )
 
 // Field is one argument as it travels.
@@ -110,8 +128,12 @@ type Field struct {
 	Kind   Kind
 	Name   string // the C parameter, or a name of its own in Special calls
 	Object Object // of handles
-	Count  string // C expression of a list's or of bytes' length
-	Type   string // C type of a Scalar in the driver's call; of an element of Bytes
+	// Count is the C expression of a list's or of bytes' length; of an Address, the
+	// parameter that says how many elements from there on the call touches, all of
+	// which must be the Lease's; of Parameters, the handle of the function, with
+	// which both sides have learned how many they are and of what size.
+	Count string
+	Type  string // C type of a Scalar or an Answer; of an element at an Address, where that is no byte
 }
 
 // Check is a condition that the specification demands at the call. Fail is a C
@@ -133,7 +155,9 @@ type Call struct {
 	Wait    Wait
 	Wire    []Field
 	Checks  []Check
-	Absent  string // the status of an Absent call
+	Absent  string // the status of an Absent or Refused call
 	Object  Object // of Retain and Release
 	Command string // the type of the event that the call can make
+	// Idle is of a call that names a queue and puts no command into it.
+	Idle bool
 }

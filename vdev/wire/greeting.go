@@ -11,7 +11,7 @@ import (
 // Sizes and limits of the greeting.
 const (
 	HelloSize   = 160
-	WelcomeSize = 32
+	WelcomeSize = 40
 	TokenMax    = 128
 	// RefusalMax is the longest message of a refusal, in bytes.
 	RefusalMax = 512
@@ -96,6 +96,9 @@ type Welcome struct {
 	ArenaBytes uint64
 	// CreditBytes is what the shim may allocate before it must ask.
 	CreditBytes uint64
+	// ArenaAddress is where the worker has mapped the arena, or 0. A shim that maps
+	// it there too may use the device's shared virtual memory.
+	ArenaAddress uint64
 }
 
 // AppendWelcome appends the bytes of w.
@@ -104,5 +107,6 @@ func AppendWelcome(b []byte, w Welcome) []byte {
 	b = binary.LittleEndian.AppendUint32(b, answerWelcome)
 	b = binary.LittleEndian.AppendUint32(b, 0)
 	b = binary.LittleEndian.AppendUint64(b, w.ArenaBytes)
-	return binary.LittleEndian.AppendUint64(b, w.CreditBytes)
+	b = binary.LittleEndian.AppendUint64(b, w.CreditBytes)
+	return binary.LittleEndian.AppendUint64(b, w.ArenaAddress)
 }

@@ -53,7 +53,14 @@
 // # Arena
 //
 // The arena holds the bytes of buffers and of transfers too large for the
-// staging window, at offsets that the worker chooses.
+// staging window, at offsets that the worker chooses. A shim that has mapped it
+// where the Welcome says may have shared virtual memory in it: an address is a
+// scalar, the same on both sides, and 0 for NULL.
+//
+// Where the device works on a buffer's bytes in place, the shim reads, writes
+// and maps them itself whenever it knows that all commands of the queue in
+// question are over: what it does then is what the queue's next command would
+// have done. It sends no command into that queue meanwhile.
 package wire
 
 // Magic opens the greeting in both directions.
@@ -70,6 +77,8 @@ const (
 	WordSpaceWaiters = 388 // u32: 1 while the shim waits for room
 	WordOutput       = 448 // u32: 1 when kernels have printed something that the shim has not asked for
 	WordNotice       = 512 // u32, a futex: the driver's threads add one for each notice
+	WordToDevice     = 576 // u64: bytes that the shim has written to buffers itself
+	WordFromDevice   = 584 // u64: bytes that it has read from them
 	WordsSize        = 4096
 )
 
@@ -121,6 +130,24 @@ const (
 	PlatformHandle = 1
 	DeviceHandle   = 2
 	FirstHandle    = 16
+)
+
+// Kinds of the entries that travel with a build: u32 kind, u32 length of the path,
+// u64 length of the text, the path, the text. A folder's text is how the program
+// spells it.
+const (
+	IncludedFolder = 0
+	IncludedFile   = 1
+)
+
+// Limits of the files that a program includes.
+const (
+	IncludedMax      = 1024
+	IncludedBytesMax = 16 << 20
+	IncludedPathMax  = 4096
+	IncludedDepthMax = 64
+	// IncludedFoldersMax bounds the folders on the way to a file.
+	IncludedFoldersMax = 256
 )
 
 // Places of a transfer's bytes.

@@ -1,10 +1,12 @@
 /* Maps: what is seen through them, overlapping ones, counts, pointers. */
 #include "check.h"
 
-static cl_uint map_count(cl_mem mem)
+/* PoCL 3.1 counts an unmap a moment after the queue has finished it. */
+static cl_uint map_count(cl_mem mem, cl_uint expected)
 {
 	cl_uint count = 99;
-	MUST(clGetMemObjectInfo(mem, CL_MEM_MAP_COUNT, sizeof(count), &count, NULL));
+	for (int tries = 0; tries < 1000 && count != expected; tries++, usleep(1000))
+		MUST(clGetMemObjectInfo(mem, CL_MEM_MAP_COUNT, sizeof(count), &count, NULL));
 	return count;
 }
 
@@ -89,13 +91,13 @@ static void pointers(void)
 	mem = buffer_of(8192);
 	uint8_t *a = map(mem, CL_MAP_READ, 0, 8192), *b = map(mem, CL_MAP_READ, 512, 16);
 	say("two maps of one buffer share it: %s", b == a + 512 ? "yes" : "no");
-	say("maps: %u", map_count(mem));
+	say("maps: %u", map_count(mem, 2));
 	unmap(mem, a);
 	MUST(clFinish(queue));
-	say("maps: %u", map_count(mem));
+	say("maps: %u", map_count(mem, 1));
 	unmap(mem, b);
 	MUST(clFinish(queue));
-	say("maps: %u", map_count(mem));
+	say("maps: %u", map_count(mem, 0));
 	MUST(clReleaseMemObject(mem));
 }
 
@@ -104,7 +106,7 @@ static void overlapping(void)
 	cl_mem mem = buffer_of(4096);
 	int *a = map(mem, CL_MAP_WRITE, 0, 1024), *same = map(mem, CL_MAP_WRITE, 0, 1024),
 	    *b = map(mem, CL_MAP_WRITE, 512, 1024);
-	say("maps: %u", map_count(mem));
+	say("maps: %u", map_count(mem, 3));
 	for (int i = 0; i < 256; i++)
 		a[i] = i;
 	for (int i = 128; i < 256; i++)
@@ -113,7 +115,7 @@ static void overlapping(void)
 	unmap(mem, same);
 	unmap(mem, a);
 	MUST(clFinish(queue));
-	say("maps: %u", map_count(mem));
+	say("maps: %u", map_count(mem, 0));
 	CALL(clEnqueueUnmapMemObject(queue, mem, a, 0, NULL, NULL));
 	static int back[1024];
 	MUST(clEnqueueReadBuffer(queue, mem, CL_TRUE, 0, 4096, back, 0, NULL, NULL));

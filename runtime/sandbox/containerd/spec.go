@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -36,7 +38,6 @@ const (
 // specOptions returns what turns containerd's default OCI spec into the Instance's. The order matters: the image's
 // configuration first, seccomp after the capabilities that it depends on.
 func specOptions(spec sandbox.Spec, image client.Image, folder inject.Folder) []oci.SpecOpts {
-	mounts, env := folder.Container(spec.Lease)
 	options := []oci.SpecOpts{oci.WithImageConfig(image)}
 	if len(spec.Command) > 0 {
 		options = append(options, oci.WithProcessArgs(spec.Command...))
@@ -46,19 +47,57 @@ func specOptions(spec sandbox.Spec, image client.Image, folder inject.Folder) []
 		withProgram,
 		oci.WithEnv(environment(spec.Env)),
 		oci.WithEnv(environment(spec.InstanceEnv(functionDir))),
-		oci.WithEnv(environment(env)),
 		oci.WithHostname(spec.Function),
 		withoutPrivileges,
 		oci.WithRootFSReadonly(),
-		oci.WithMounts(append([]specs.Mount{tmp(spec.MemoryBytes), {
+		oci.WithMounts([]specs.Mount{tmp(spec.MemoryBytes), {
 			Type: "bind", Source: spec.FunctionDir, Destination: functionDir,
 			Options: []string{"bind", "rw", "nosuid", "nodev", "noexec", "rprivate"},
-		}}, mounts...)),
+		}}),
+		withLease(spec, folder),
 		oci.WithCgroup(cgroupParent+"/"+spec.ID),
 		withLimits(spec.CPUMilli, spec.MemoryBytes),
 		seccomp.WithDefaultProfile(),
 	)
 	return options
+}
+
+// withLease gives the container what its programs need to find the Lease's worker; nothing where it has none. How they
+// find the shim depends on the image, which its snapshot shows.
+func withLease(spec sandbox.Spec, folder inject.Folder) oci.SpecOpts {
+	return func(ctx context.Context, c oci.Client, container *containers.Container, s *oci.Spec) error {
+		if spec.Lease == nil {
+			return nil
+		}
+		layers, err := c.SnapshotService(container.Snapshotter).Mounts(ctx, container.SnapshotKey)
+		if err != nil {
+			return fmt.Errorf("look into the image: %w", err)
+		}
+		var image inject.Image
+		err = mount.WithReadonlyTempMount(ctx, layers, func(root string) error {
+			image, err = inject.Look(root)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		mounts, env := folder.Container(spec.Lease, image)
+		if own := variable(s, inject.EnvLibraryPath); own != "" && env[inject.EnvLibraryPath] != "" {
+			env[inject.EnvLibraryPath] = own + ":" + env[inject.EnvLibraryPath]
+		}
+		s.Mounts = append(s.Mounts, mounts...)
+		return oci.WithEnv(environment(env))(ctx, c, container, s)
+	}
+}
+
+// variable is a variable of the container's environment so far.
+func variable(s *oci.Spec, name string) string {
+	for _, set := range s.Process.Env {
+		if value, ok := strings.CutPrefix(set, name+"="); ok {
+			return value
+		}
+	}
+	return ""
 }
 
 func environment(env map[string]string) []string {

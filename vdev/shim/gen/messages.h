@@ -4,12 +4,15 @@
 
 #include "shim.h"
 
-static inline cl_int sl_send_clCreateContext(struct sl_session *session, struct sl_slot *slot, const sl_object *created)
+static inline cl_int sl_send_clCreateContext(struct sl_session *session, struct sl_slot *slot, cl_uint num_devices, const cl_device_id *devices, const sl_object *created)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	if (num_devices > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 * (size_t)num_devices + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put_handles(p, num_devices, (void *const *)devices);
 	p = sl_put(p, created ? created->handle : 0);
 	sl_end(session, frame, p, SL_CALL_clCreateContext, slot);
 	return CL_SUCCESS;
@@ -17,7 +20,7 @@ static inline cl_int sl_send_clCreateContext(struct sl_session *session, struct 
 
 static inline cl_int sl_send_clCreateBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t flags, uint64_t size)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -31,7 +34,7 @@ static inline cl_int sl_send_clCreateBuffer(struct sl_session *session, struct s
 
 static inline cl_int sl_send_clGetSupportedImageFormats(struct sl_session *session, struct sl_slot *slot, const sl_object *context, uint64_t flags, uint64_t image_type)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -50,7 +53,7 @@ static inline cl_int sl_send_clCreateProgramWithSource(struct sl_session *sessio
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -61,46 +64,73 @@ static inline cl_int sl_send_clCreateProgramWithSource(struct sl_session *sessio
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clCreateProgramWithBinary(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t length, const void *binary)
+static inline cl_int sl_send_clCreateProgramWithBinary(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, cl_uint num_devices, const cl_device_id *device_list, size_t lengths_size, const void *lengths, size_t length, const void *binaries)
 {
-	uint64_t binary_offset = 0;
-	if (length > SL_INLINE_MAX) {
-		cl_int placed = sl_place(session, length, binary, &binary_offset);
+	if (num_devices > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint64_t lengths_offset = 0;
+	if (lengths_size > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, lengths_size, lengths, &lengths_offset);
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	uint64_t binaries_offset = 0;
+	if (length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, length, binaries, &binaries_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 * (size_t)num_devices + sl_bytes_size(lengths_size) + sl_bytes_size(length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, context ? context->handle : 0);
 	p = sl_put(p, created ? created->handle : 0);
-	p = sl_put_bytes(p, length, binary, binary_offset);
+	p = sl_put_handles(p, num_devices, (void *const *)device_list);
+	p = sl_put_bytes(p, lengths_size, lengths, lengths_offset);
+	p = sl_put_bytes(p, length, binaries, binaries_offset);
 	sl_end(session, frame, p, SL_CALL_clCreateProgramWithBinary, slot);
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clBuildProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *program, size_t length, const void *options)
+static inline cl_int sl_send_clBuildProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *program, cl_uint num_devices, const cl_device_id *device_list, size_t length, const void *options, size_t rest_length, const void *rest, size_t files_length, const void *files)
 {
+	if (num_devices > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
 	uint64_t options_offset = 0;
 	if (length > SL_INLINE_MAX) {
 		cl_int placed = sl_place(session, length, options, &options_offset);
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + sl_bytes_size(length));
+	uint64_t rest_offset = 0;
+	if (rest_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, rest_length, rest, &rest_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint64_t files_offset = 0;
+	if (files_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, files_length, files, &files_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_devices + sl_bytes_size(length) + sl_bytes_size(rest_length) + sl_bytes_size(files_length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, program ? program->handle : 0);
+	p = sl_put_handles(p, num_devices, (void *const *)device_list);
 	p = sl_put_bytes(p, length, options, options_offset);
+	p = sl_put_bytes(p, rest_length, rest, rest_offset);
+	p = sl_put_bytes(p, files_length, files, files_offset);
 	sl_end(session, frame, p, SL_CALL_clBuildProgram, slot);
 	return CL_SUCCESS;
 }
 
 static inline cl_int sl_send_clGetProgramInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *program, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -112,7 +142,7 @@ static inline cl_int sl_send_clGetProgramInfo(struct sl_session *session, struct
 
 static inline cl_int sl_send_clGetProgramBuildInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *program, const sl_object *device, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -131,7 +161,7 @@ static inline cl_int sl_send_clCreateKernel(struct sl_session *session, struct s
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -150,7 +180,7 @@ static inline cl_int sl_send_clSetKernelArg(struct sl_session *session, struct s
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + sl_bytes_size(length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + sl_bytes_size(length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -167,7 +197,7 @@ static inline cl_int sl_send_clSetKernelArg(struct sl_session *session, struct s
 
 static inline cl_int sl_send_clGetKernelInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -179,7 +209,7 @@ static inline cl_int sl_send_clGetKernelInfo(struct sl_session *session, struct 
 
 static inline cl_int sl_send_clGetKernelWorkGroupInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, const sl_object *device, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -194,7 +224,7 @@ static inline cl_int sl_send_clWaitForEvents(struct sl_session *session, struct 
 {
 	if (num_events > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 * (size_t)num_events);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 * (size_t)num_events, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -205,7 +235,7 @@ static inline cl_int sl_send_clWaitForEvents(struct sl_session *session, struct 
 
 static inline cl_int sl_send_clGetEventInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *event)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -216,7 +246,7 @@ static inline cl_int sl_send_clGetEventInfo(struct sl_session *session, struct s
 
 static inline cl_int sl_send_clGetEventProfilingInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *event, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -228,7 +258,7 @@ static inline cl_int sl_send_clGetEventProfilingInfo(struct sl_session *session,
 
 static inline cl_int sl_send_clFlush(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -239,7 +269,7 @@ static inline cl_int sl_send_clFlush(struct sl_session *session, struct sl_slot 
 
 static inline cl_int sl_send_clFinish(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -248,11 +278,11 @@ static inline cl_int sl_send_clFinish(struct sl_session *session, struct sl_slot
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueReadBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t offset, uint64_t size, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueReadBuffer(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t offset, uint64_t size, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -270,11 +300,11 @@ static inline cl_int sl_send_clEnqueueReadBuffer(struct sl_session *session, str
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueWriteBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t offset, uint64_t size, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueWriteBuffer(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t offset, uint64_t size, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -292,11 +322,11 @@ static inline cl_int sl_send_clEnqueueWriteBuffer(struct sl_session *session, st
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueCopyBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_buffer, uint64_t src_offset, uint64_t dst_offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueCopyBuffer(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_buffer, uint64_t src_offset, uint64_t dst_offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -312,11 +342,11 @@ static inline cl_int sl_send_clEnqueueCopyBuffer(struct sl_session *session, str
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueReadImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, uint64_t blocking, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueReadImage(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *image, uint64_t blocking, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -334,11 +364,11 @@ static inline cl_int sl_send_clEnqueueReadImage(struct sl_session *session, stru
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueWriteImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, uint64_t blocking, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueWriteImage(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *image, uint64_t blocking, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -356,11 +386,11 @@ static inline cl_int sl_send_clEnqueueWriteImage(struct sl_session *session, str
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueCopyImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_image, const sl_object *dst_image, cl_uint src_origin_count, const size_t *src_origin, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueCopyImage(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *src_image, const sl_object *dst_image, cl_uint src_origin_count, const size_t *src_origin, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -376,11 +406,11 @@ static inline cl_int sl_send_clEnqueueCopyImage(struct sl_session *session, stru
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueCopyImageToBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_image, const sl_object *dst_buffer, cl_uint src_origin_count, const size_t *src_origin, cl_uint region_count, const size_t *region, uint64_t dst_offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueCopyImageToBuffer(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *src_image, const sl_object *dst_buffer, cl_uint src_origin_count, const size_t *src_origin, cl_uint region_count, const size_t *region, uint64_t dst_offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -396,11 +426,11 @@ static inline cl_int sl_send_clEnqueueCopyImageToBuffer(struct sl_session *sessi
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueCopyBufferToImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_image, uint64_t src_offset, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueCopyBufferToImage(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_image, uint64_t src_offset, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -416,11 +446,11 @@ static inline cl_int sl_send_clEnqueueCopyBufferToImage(struct sl_session *sessi
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueMapBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t map_flags, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueMapBuffer(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, uint64_t blocking, uint64_t map_flags, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -436,11 +466,11 @@ static inline cl_int sl_send_clEnqueueMapBuffer(struct sl_session *session, stru
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueMapImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, uint64_t blocking, uint64_t map_flags, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueMapImage(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *image, uint64_t blocking, uint64_t map_flags, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -456,11 +486,11 @@ static inline cl_int sl_send_clEnqueueMapImage(struct sl_session *session, struc
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueUnmapMemObject(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *memobj, uint64_t offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueUnmapMemObject(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *memobj, uint64_t offset, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -473,11 +503,11 @@ static inline cl_int sl_send_clEnqueueUnmapMemObject(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueNDRangeKernel(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *kernel, uint64_t work_dim, cl_uint global_work_offset_count, const size_t *global_work_offset, cl_uint global_work_size_count, const size_t *global_work_size, cl_uint local_work_size_count, const size_t *local_work_size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueNDRangeKernel(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *kernel, uint64_t work_dim, cl_uint global_work_offset_count, const size_t *global_work_offset, cl_uint global_work_size_count, const size_t *global_work_size, cl_uint local_work_size_count, const size_t *local_work_size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)global_work_offset_count + 8 + 8 * (size_t)global_work_size_count + 8 + 8 * (size_t)local_work_size_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)global_work_offset_count + 8 + 8 * (size_t)global_work_size_count + 8 + 8 * (size_t)local_work_size_count + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -493,11 +523,11 @@ static inline cl_int sl_send_clEnqueueNDRangeKernel(struct sl_session *session, 
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueTask(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *kernel, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueTask(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *kernel, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -509,9 +539,9 @@ static inline cl_int sl_send_clEnqueueTask(struct sl_session *session, struct sl
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueMarker(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *event)
+static inline cl_int sl_send_clEnqueueMarker(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *event)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -521,11 +551,11 @@ static inline cl_int sl_send_clEnqueueMarker(struct sl_session *session, struct 
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueWaitForEvents(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, cl_uint num_events, const cl_event *event_list)
+static inline cl_int sl_send_clEnqueueWaitForEvents(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, cl_uint num_events, const cl_event *event_list)
 {
 	if (num_events > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_events);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_events, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -535,9 +565,9 @@ static inline cl_int sl_send_clEnqueueWaitForEvents(struct sl_session *session, 
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueBarrier(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue)
+static inline cl_int sl_send_clEnqueueBarrier(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -548,7 +578,7 @@ static inline cl_int sl_send_clEnqueueBarrier(struct sl_session *session, struct
 
 static inline cl_int sl_send_clCreateSubBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *buffer, const sl_object *created, uint64_t flags, uint64_t origin, uint64_t size)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -563,7 +593,7 @@ static inline cl_int sl_send_clCreateSubBuffer(struct sl_session *session, struc
 
 static inline cl_int sl_send_clCreateUserEvent(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -575,7 +605,7 @@ static inline cl_int sl_send_clCreateUserEvent(struct sl_session *session, struc
 
 static inline cl_int sl_send_clSetUserEventStatus(struct sl_session *session, struct sl_slot *slot, const sl_object *event, uint64_t execution_status)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -585,11 +615,11 @@ static inline cl_int sl_send_clSetUserEventStatus(struct sl_session *session, st
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueReadBufferRect(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, cl_uint buffer_origin_count, const size_t *buffer_origin, cl_uint region_count, const size_t *region, uint64_t buffer_row_pitch, uint64_t buffer_slice_pitch, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueReadBufferRect(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, uint64_t blocking, cl_uint buffer_origin_count, const size_t *buffer_origin, cl_uint region_count, const size_t *region, uint64_t buffer_row_pitch, uint64_t buffer_slice_pitch, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)buffer_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)buffer_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -609,11 +639,11 @@ static inline cl_int sl_send_clEnqueueReadBufferRect(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueWriteBufferRect(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t blocking, cl_uint buffer_origin_count, const size_t *buffer_origin, cl_uint region_count, const size_t *region, uint64_t buffer_row_pitch, uint64_t buffer_slice_pitch, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueWriteBufferRect(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, uint64_t blocking, cl_uint buffer_origin_count, const size_t *buffer_origin, cl_uint region_count, const size_t *region, uint64_t buffer_row_pitch, uint64_t buffer_slice_pitch, uint64_t place, uint64_t place_offset, uint64_t ticket, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)buffer_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)buffer_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -633,11 +663,11 @@ static inline cl_int sl_send_clEnqueueWriteBufferRect(struct sl_session *session
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_buffer, cl_uint src_origin_count, const size_t *src_origin, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, uint64_t src_row_pitch, uint64_t src_slice_pitch, uint64_t dst_row_pitch, uint64_t dst_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *src_buffer, const sl_object *dst_buffer, cl_uint src_origin_count, const size_t *src_origin, cl_uint dst_origin_count, const size_t *dst_origin, cl_uint region_count, const size_t *region, uint64_t src_row_pitch, uint64_t src_slice_pitch, uint64_t dst_row_pitch, uint64_t dst_slice_pitch, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 * (size_t)src_origin_count + 8 + 8 * (size_t)dst_origin_count + 8 + 8 * (size_t)region_count + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -657,9 +687,30 @@ static inline cl_int sl_send_clEnqueueCopyBufferRect(struct sl_session *session,
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clCreateSubDevices(struct sl_session *session, struct sl_slot *slot, const sl_object *in_device, cl_uint count, sl_object *const *created, size_t length, const void *properties)
+{
+	if (count > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint64_t properties_offset = 0;
+	if (length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, length, properties, &properties_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)count + sl_bytes_size(length), NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, in_device ? in_device->handle : 0);
+	p = sl_put_handles(p, count, (void *const *)created);
+	p = sl_put_bytes(p, length, properties, properties_offset);
+	sl_end(session, frame, p, SL_CALL_clCreateSubDevices, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clCreateImage(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t flags, uint64_t order, uint64_t data_type, uint64_t image_type, uint64_t width, uint64_t height, uint64_t depth, uint64_t array_size, uint64_t row_pitch, const sl_object *from)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -679,30 +730,47 @@ static inline cl_int sl_send_clCreateImage(struct sl_session *session, struct sl
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clCreateProgramWithBuiltInKernels(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t length, const void *kernel_names)
+static inline cl_int sl_send_clCreateProgramWithBuiltInKernels(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, cl_uint num_devices, const cl_device_id *device_list, size_t length, const void *kernel_names)
 {
+	if (num_devices > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
 	uint64_t kernel_names_offset = 0;
 	if (length > SL_INLINE_MAX) {
 		cl_int placed = sl_place(session, length, kernel_names, &kernel_names_offset);
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 * (size_t)num_devices + sl_bytes_size(length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, context ? context->handle : 0);
 	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put_handles(p, num_devices, (void *const *)device_list);
 	p = sl_put_bytes(p, length, kernel_names, kernel_names_offset);
 	sl_end(session, frame, p, SL_CALL_clCreateProgramWithBuiltInKernels, slot);
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clCompileProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *program, size_t options_length, const void *options, cl_uint num_input_headers, const cl_program *input_headers, size_t names_length, const void *names)
+static inline cl_int sl_send_clCompileProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *program, cl_uint num_devices, const cl_device_id *device_list, size_t options_length, const void *options, size_t rest_length, const void *rest, size_t files_length, const void *files, cl_uint num_input_headers, const cl_program *input_headers, size_t names_length, const void *names)
 {
+	if (num_devices > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
 	uint64_t options_offset = 0;
 	if (options_length > SL_INLINE_MAX) {
 		cl_int placed = sl_place(session, options_length, options, &options_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint64_t rest_offset = 0;
+	if (rest_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, rest_length, rest, &rest_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint64_t files_offset = 0;
+	if (files_length > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, files_length, files, &files_offset);
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
@@ -714,20 +782,25 @@ static inline cl_int sl_send_clCompileProgram(struct sl_session *session, struct
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + sl_bytes_size(options_length) + 8 + 8 * (size_t)num_input_headers + sl_bytes_size(names_length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_devices + sl_bytes_size(options_length) + sl_bytes_size(rest_length) + sl_bytes_size(files_length) + 8 + 8 * (size_t)num_input_headers + sl_bytes_size(names_length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, program ? program->handle : 0);
+	p = sl_put_handles(p, num_devices, (void *const *)device_list);
 	p = sl_put_bytes(p, options_length, options, options_offset);
+	p = sl_put_bytes(p, rest_length, rest, rest_offset);
+	p = sl_put_bytes(p, files_length, files, files_offset);
 	p = sl_put_handles(p, num_input_headers, (void *const *)input_headers);
 	p = sl_put_bytes(p, names_length, names, names_offset);
 	sl_end(session, frame, p, SL_CALL_clCompileProgram, slot);
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clLinkProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, size_t options_length, const void *options, cl_uint num_input_programs, const cl_program *input_programs)
+static inline cl_int sl_send_clLinkProgram(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, cl_uint num_devices, const cl_device_id *device_list, size_t options_length, const void *options, cl_uint num_input_programs, const cl_program *input_programs)
 {
+	if (num_devices > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
 	uint64_t options_offset = 0;
 	if (options_length > SL_INLINE_MAX) {
 		cl_int placed = sl_place(session, options_length, options, &options_offset);
@@ -736,12 +809,13 @@ static inline cl_int sl_send_clLinkProgram(struct sl_session *session, struct sl
 	}
 	if (num_input_programs > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(options_length) + 8 + 8 * (size_t)num_input_programs);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 * (size_t)num_devices + sl_bytes_size(options_length) + 8 + 8 * (size_t)num_input_programs, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, context ? context->handle : 0);
 	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put_handles(p, num_devices, (void *const *)device_list);
 	p = sl_put_bytes(p, options_length, options, options_offset);
 	p = sl_put_handles(p, num_input_programs, (void *const *)input_programs);
 	sl_end(session, frame, p, SL_CALL_clLinkProgram, slot);
@@ -750,7 +824,7 @@ static inline cl_int sl_send_clLinkProgram(struct sl_session *session, struct sl
 
 static inline cl_int sl_send_clGetKernelArgInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_indx, uint64_t param_name)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -761,7 +835,7 @@ static inline cl_int sl_send_clGetKernelArgInfo(struct sl_session *session, stru
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueFillBuffer(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, size_t pattern_size, const void *pattern, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueFillBuffer(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, size_t pattern_size, const void *pattern, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	uint64_t pattern_offset = 0;
 	if (pattern_size > SL_INLINE_MAX) {
@@ -771,7 +845,7 @@ static inline cl_int sl_send_clEnqueueFillBuffer(struct sl_session *session, str
 	}
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(pattern_size) + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(pattern_size) + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -786,7 +860,7 @@ static inline cl_int sl_send_clEnqueueFillBuffer(struct sl_session *session, str
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueFillImage(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *image, size_t fill_color_length, const void *fill_color, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueFillImage(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *image, size_t fill_color_length, const void *fill_color, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	uint64_t fill_color_offset = 0;
 	if (fill_color_length > SL_INLINE_MAX) {
@@ -796,7 +870,7 @@ static inline cl_int sl_send_clEnqueueFillImage(struct sl_session *session, stru
 	}
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(fill_color_length) + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(fill_color_length) + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -811,13 +885,13 @@ static inline cl_int sl_send_clEnqueueFillImage(struct sl_session *session, stru
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueMigrateMemObjects(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, cl_uint num_mem_objects, const cl_mem *mem_objects, uint64_t flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueMigrateMemObjects(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, cl_uint num_mem_objects, const cl_mem *mem_objects, uint64_t flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_mem_objects > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_mem_objects + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_mem_objects + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -830,11 +904,11 @@ static inline cl_int sl_send_clEnqueueMigrateMemObjects(struct sl_session *sessi
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueMarkerWithWaitList(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueMarkerWithWaitList(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -845,11 +919,11 @@ static inline cl_int sl_send_clEnqueueMarkerWithWaitList(struct sl_session *sess
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clEnqueueBarrierWithWaitList(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+static inline cl_int sl_send_clEnqueueBarrierWithWaitList(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -860,22 +934,124 @@ static inline cl_int sl_send_clEnqueueBarrierWithWaitList(struct sl_session *ses
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clCreateCommandQueueWithProperties(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t properties)
+static inline cl_int sl_send_clCreateCommandQueueWithProperties(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *device, const sl_object *created, uint64_t properties)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
 	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, device ? device->handle : 0);
 	p = sl_put(p, created ? created->handle : 0);
 	p = sl_put(p, properties);
 	sl_end(session, frame, p, SL_CALL_clCreateCommandQueueWithProperties, slot);
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clSVMAlloc(struct sl_session *session, struct sl_slot *slot, const sl_object *context, uint64_t size)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, size);
+	sl_end(session, frame, p, SL_CALL_clSVMAlloc, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clSVMFree(struct sl_session *session, struct sl_slot *slot, const void *svm_pointer)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, (uintptr_t)svm_pointer);
+	sl_end(session, frame, p, SL_CALL_clSVMFree, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueSVMMemcpy(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, uint64_t blocking, const void *dst_ptr, const void *src_ptr, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put(p, (uintptr_t)dst_ptr);
+	p = sl_put(p, (uintptr_t)src_ptr);
+	p = sl_put(p, size);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueSVMMemcpy, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueSVMMemFill(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const void *svm_ptr, size_t pattern_size, const void *pattern, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	uint64_t pattern_offset = 0;
+	if (pattern_size > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, pattern_size, pattern, &pattern_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(pattern_size) + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, (uintptr_t)svm_ptr);
+	p = sl_put_bytes(p, pattern_size, pattern, pattern_offset);
+	p = sl_put(p, size);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueSVMMemFill, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueSVMMap(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, uint64_t blocking, uint64_t flags, const void *svm_ptr, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, blocking);
+	p = sl_put(p, flags);
+	p = sl_put(p, (uintptr_t)svm_ptr);
+	p = sl_put(p, size);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueSVMMap, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clEnqueueSVMUnmap(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const void *svm_ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, (uintptr_t)svm_ptr);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueSVMUnmap, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clCreateSamplerWithProperties(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t normalized, uint64_t addressing, uint64_t filter)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -888,9 +1064,40 @@ static inline cl_int sl_send_clCreateSamplerWithProperties(struct sl_session *se
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clSetKernelArgSVMPointer(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, uint64_t arg_index, const void *arg_value)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8, NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, kernel ? kernel->handle : 0);
+	p = sl_put(p, arg_index);
+	p = sl_put(p, (uintptr_t)arg_value);
+	sl_end(session, frame, p, SL_CALL_clSetKernelArgSVMPointer, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_clSetKernelExecInfo(struct sl_session *session, struct sl_slot *slot, const sl_object *kernel, size_t size, const void *pointers)
+{
+	uint64_t pointers_offset = 0;
+	if (size > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, size, pointers, &pointers_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + sl_bytes_size(size), NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, kernel ? kernel->handle : 0);
+	p = sl_put_bytes(p, size, pointers, pointers_offset);
+	sl_end(session, frame, p, SL_CALL_clSetKernelExecInfo, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clCloneKernel(struct sl_session *session, struct sl_slot *slot, const sl_object *source_kernel, const sl_object *created)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -908,7 +1115,7 @@ static inline cl_int sl_send_clCreateProgramWithIL(struct sl_session *session, s
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + sl_bytes_size(length), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -919,9 +1126,39 @@ static inline cl_int sl_send_clCreateProgramWithIL(struct sl_session *session, s
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_clEnqueueSVMMigrateMem(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, size_t pointers_size, const void *svm_pointers, size_t sizes_size, const void *sizes, uint64_t flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *event)
+{
+	uint64_t svm_pointers_offset = 0;
+	if (pointers_size > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, pointers_size, svm_pointers, &svm_pointers_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	uint64_t sizes_offset = 0;
+	if (sizes_size > SL_INLINE_MAX) {
+		cl_int placed = sl_place(session, sizes_size, sizes, &sizes_offset);
+		if (placed != CL_SUCCESS)
+			return placed;
+	}
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + sl_bytes_size(pointers_size) + sl_bytes_size(sizes_size) + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8, command_queue);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put_bytes(p, pointers_size, svm_pointers, svm_pointers_offset);
+	p = sl_put_bytes(p, sizes_size, sizes, sizes_offset);
+	p = sl_put(p, flags);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_clEnqueueSVMMigrateMem, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_clGetDeviceAndHostTimer(struct sl_session *session, struct sl_slot *slot)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -937,7 +1174,7 @@ static inline cl_int sl_send_clGetKernelSubGroupInfo(struct sl_session *session,
 		if (placed != CL_SUCCESS)
 			return placed;
 	}
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + sl_bytes_size(input_value_size));
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + sl_bytes_size(input_value_size), NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -951,7 +1188,7 @@ static inline cl_int sl_send_clGetKernelSubGroupInfo(struct sl_session *session,
 
 static inline cl_int sl_send_describe(struct sl_session *session, struct sl_slot *slot, const sl_object *device)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -962,7 +1199,7 @@ static inline cl_int sl_send_describe(struct sl_session *session, struct sl_slot
 
 static inline cl_int sl_send_release(struct sl_session *session, struct sl_slot *slot, uint64_t object, uint64_t handle)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -974,7 +1211,7 @@ static inline cl_int sl_send_release(struct sl_session *session, struct sl_slot 
 
 static inline cl_int sl_send_credit(struct sl_session *session, struct sl_slot *slot, uint64_t bytes)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -985,7 +1222,7 @@ static inline cl_int sl_send_credit(struct sl_session *session, struct sl_slot *
 
 static inline cl_int sl_send_reserve(struct sl_session *session, struct sl_slot *slot, uint64_t bytes)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -996,7 +1233,7 @@ static inline cl_int sl_send_reserve(struct sl_session *session, struct sl_slot 
 
 static inline cl_int sl_send_unreserve(struct sl_session *session, struct sl_slot *slot, uint64_t offset)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -1007,7 +1244,7 @@ static inline cl_int sl_send_unreserve(struct sl_session *session, struct sl_slo
 
 static inline cl_int sl_send_locate(struct sl_session *session, struct sl_slot *slot, const sl_object *buffer)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -1016,11 +1253,11 @@ static inline cl_int sl_send_locate(struct sl_session *session, struct sl_slot *
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_access(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, const sl_object *buffer, uint64_t map_flags, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *created, const sl_object *event)
+static inline cl_int sl_send_access(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *buffer, uint64_t map_flags, uint64_t offset, uint64_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *created, const sl_object *event)
 {
 	if (num_events_in_wait_list > SL_LIST_MAX)
 		return CL_OUT_OF_RESOURCES;
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)num_events_in_wait_list + 8 + 8, command_queue);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -1038,7 +1275,7 @@ static inline cl_int sl_send_access(struct sl_session *session, struct sl_slot *
 
 static inline cl_int sl_send_leave(struct sl_session *session, struct sl_slot *slot, const sl_object *gate)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -1047,9 +1284,44 @@ static inline cl_int sl_send_leave(struct sl_session *session, struct sl_slot *s
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_turn(struct sl_session *session, struct sl_slot *slot, sl_object *command_queue, const sl_object *memory, uint64_t map_flags, uint64_t offset, uint64_t size, cl_uint origin_count, const size_t *origin, cl_uint region_count, const size_t *region, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, const sl_object *point, const sl_object *gate, const sl_object *event)
+{
+	if (num_events_in_wait_list > SL_LIST_MAX)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8 + 8 + 8 * (size_t)origin_count + 8 + 8 * (size_t)region_count + 8 + 8 * (size_t)num_events_in_wait_list + 8 + 8 + 8, command_queue);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, memory ? memory->handle : 0);
+	p = sl_put(p, map_flags);
+	p = sl_put(p, offset);
+	p = sl_put(p, size);
+	p = sl_put_sizes(p, origin_count, origin);
+	p = sl_put_sizes(p, region_count, region);
+	p = sl_put_handles(p, num_events_in_wait_list, (void *const *)event_wait_list);
+	p = sl_put(p, point ? point->handle : 0);
+	p = sl_put(p, gate ? gate->handle : 0);
+	p = sl_put(p, event ? event->handle : 0);
+	sl_end(session, frame, p, SL_CALL_turn, slot);
+	return CL_SUCCESS;
+}
+
+static inline cl_int sl_send_outlast(struct sl_session *session, struct sl_slot *slot, const sl_object *command_queue, uint64_t several)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, command_queue ? command_queue->handle : 0);
+	p = sl_put(p, several);
+	sl_end(session, frame, p, SL_CALL_outlast, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_settle(struct sl_session *session, struct sl_slot *slot, uint64_t ticket)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -1060,7 +1332,7 @@ static inline cl_int sl_send_settle(struct sl_session *session, struct sl_slot *
 
 static inline cl_int sl_send_notify(struct sl_session *session, struct sl_slot *slot, const sl_object *event, uint64_t state, uint64_t notice)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
@@ -1071,9 +1343,24 @@ static inline cl_int sl_send_notify(struct sl_session *session, struct sl_slot *
 	return CL_SUCCESS;
 }
 
+static inline cl_int sl_send_overlay(struct sl_session *session, struct sl_slot *slot, const sl_object *context, const sl_object *created, uint64_t flags, const void *host_ptr, uint64_t size)
+{
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8 + 8 + 8 + 8, NULL);
+	if (!frame)
+		return CL_OUT_OF_RESOURCES;
+	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, context ? context->handle : 0);
+	p = sl_put(p, created ? created->handle : 0);
+	p = sl_put(p, flags);
+	p = sl_put(p, (uintptr_t)host_ptr);
+	p = sl_put(p, size);
+	sl_end(session, frame, p, SL_CALL_overlay, slot);
+	return CL_SUCCESS;
+}
+
 static inline cl_int sl_send_output(struct sl_session *session, struct sl_slot *slot)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;

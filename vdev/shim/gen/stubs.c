@@ -40,10 +40,11 @@ cl_int CL_API_CALL sl_clReleaseCommandQueue(cl_command_queue command_queue)
 
 cl_int CL_API_CALL sl_clSetCommandQueueProperty(cl_command_queue command_queue, cl_command_queue_properties properties, cl_bool enable, cl_command_queue_properties *old_properties)
 {
-	(void)command_queue;
 	(void)properties;
 	(void)enable;
 	(void)old_properties;
+	if (!sl_find(command_queue, SL_QUEUE))
+		return CL_INVALID_COMMAND_QUEUE;
 	return CL_INVALID_OPERATION;
 }
 
@@ -204,19 +205,6 @@ cl_int CL_API_CALL sl_clFlush(cl_command_queue command_queue)
 	cl_int status;
 	struct sl_session *session = command_queue_object->session;
 	status = sl_send_clFlush(session, NULL, command_queue_object);
-	return status;
-}
-
-cl_int CL_API_CALL sl_clFinish(cl_command_queue command_queue)
-{
-	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
-	if (!command_queue_object)
-		return CL_INVALID_COMMAND_QUEUE;
-	cl_int status;
-	struct sl_session *session = command_queue_object->session;
-	struct sl_slot *slot = sl_slot_take(session);
-	status = sl_send_clFinish(session, slot, command_queue_object);
-	status = sl_finish(session, slot, status);
 	return status;
 }
 
@@ -381,7 +369,6 @@ cl_int CL_API_CALL sl_clEnqueueTask(cl_command_queue command_queue, cl_kernel ke
 
 cl_int CL_API_CALL sl_clEnqueueNativeKernel(cl_command_queue command_queue, sl_native_kernel user_func, void *args, size_t cb_args, cl_uint num_mem_objects, const cl_mem *mem_list, const void * *args_mem_loc, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
 	(void)user_func;
 	(void)args;
 	(void)cb_args;
@@ -391,6 +378,8 @@ cl_int CL_API_CALL sl_clEnqueueNativeKernel(cl_command_queue command_queue, sl_n
 	(void)num_events_in_wait_list;
 	(void)event_wait_list;
 	(void)event;
+	if (!sl_find(command_queue, SL_QUEUE))
+		return CL_INVALID_COMMAND_QUEUE;
 	return CL_INVALID_OPERATION;
 }
 
@@ -625,116 +614,99 @@ cl_int CL_API_CALL sl_clEnqueueBarrierWithWaitList(cl_command_queue command_queu
 
 cl_mem CL_API_CALL sl_clCreatePipe(cl_context context, cl_mem_flags flags, cl_uint pipe_packet_size, cl_uint pipe_max_packets, const cl_pipe_properties *properties, cl_int *errcode_ret)
 {
-	(void)context;
 	(void)flags;
 	(void)pipe_packet_size;
 	(void)pipe_max_packets;
 	(void)properties;
-	if (errcode_ret)
-		*errcode_ret = CL_INVALID_OPERATION;
-	return NULL;
+	if (!sl_find(context, SL_CONTEXT))
+		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
+	return sl_fail(errcode_ret, CL_INVALID_OPERATION);
 }
 
 cl_int CL_API_CALL sl_clGetPipeInfo(cl_mem pipe, cl_pipe_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
-	(void)pipe;
 	(void)param_name;
 	(void)param_value_size;
 	(void)param_value;
 	(void)param_value_size_ret;
+	if (!sl_find(pipe, SL_MEM))
+		return CL_INVALID_MEM_OBJECT;
 	return CL_INVALID_MEM_OBJECT;
-}
-
-cl_int CL_API_CALL sl_clEnqueueSVMFree(cl_command_queue command_queue, cl_uint num_svm_pointers, void **svm_pointers, sl_svm_free_callback pfn_free_func, void *user_data, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)num_svm_pointers;
-	(void)svm_pointers;
-	(void)pfn_free_func;
-	(void)user_data;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
-}
-
-cl_int CL_API_CALL sl_clEnqueueSVMMemcpy(cl_command_queue command_queue, cl_bool blocking_copy, void *dst_ptr, const void *src_ptr, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)blocking_copy;
-	(void)dst_ptr;
-	(void)src_ptr;
-	(void)size;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
 }
 
 cl_int CL_API_CALL sl_clEnqueueSVMMemFill(cl_command_queue command_queue, void *svm_ptr, const void *pattern, size_t pattern_size, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
-	(void)svm_ptr;
-	(void)pattern;
-	(void)pattern_size;
-	(void)size;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
-}
-
-cl_int CL_API_CALL sl_clEnqueueSVMMap(cl_command_queue command_queue, cl_bool blocking_map, cl_map_flags flags, void *svm_ptr, size_t size, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)blocking_map;
-	(void)flags;
-	(void)svm_ptr;
-	(void)size;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
+	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
+	if (!command_queue_object)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!command_queue_object->session->addresses_equal)
+		return CL_INVALID_OPERATION;
+	if (!pattern || !pattern_size || pattern_size > 128 || (pattern_size & (pattern_size - 1)))
+		return CL_INVALID_VALUE;
+	if ((uintptr_t)svm_ptr % pattern_size || !size || size % pattern_size)
+		return CL_INVALID_VALUE;
+	if (!sl_svm_spans(command_queue_object->session, svm_ptr, size))
+		return CL_INVALID_VALUE;
+	cl_int status;
+	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
+		return status;
+	sl_object *event_object = NULL;
+	if (event && !(event_object = sl_event_new(command_queue_object, CL_COMMAND_SVM_MEMFILL)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_session *session = command_queue_object->session;
+	status = sl_send_clEnqueueSVMMemFill(session, NULL, command_queue_object, svm_ptr, pattern_size, pattern, (uint64_t)size, num_events_in_wait_list, event_wait_list, event_object);
+	if (!event_object)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else
+		*event = (cl_event)event_object;
+	return status;
 }
 
 cl_int CL_API_CALL sl_clEnqueueSVMUnmap(cl_command_queue command_queue, void *svm_ptr, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
 {
-	(void)command_queue;
-	(void)svm_ptr;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
+	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
+	if (!command_queue_object)
+		return CL_INVALID_COMMAND_QUEUE;
+	if (!command_queue_object->session->addresses_equal)
+		return CL_INVALID_OPERATION;
+	if (!sl_svm_spans(command_queue_object->session, svm_ptr, 1))
+		return CL_INVALID_VALUE;
+	cl_int status;
+	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
+		return status;
+	sl_object *event_object = NULL;
+	if (event && !(event_object = sl_event_new(command_queue_object, CL_COMMAND_SVM_UNMAP)))
+		return CL_OUT_OF_HOST_MEMORY;
+	struct sl_session *session = command_queue_object->session;
+	status = sl_send_clEnqueueSVMUnmap(session, NULL, command_queue_object, svm_ptr, num_events_in_wait_list, event_wait_list, event_object);
+	if (!event_object)
+		return status;
+	if (status != CL_SUCCESS)
+		sl_discard(event_object);
+	else
+		*event = (cl_event)event_object;
+	return status;
 }
 
 cl_int CL_API_CALL sl_clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
 {
-	(void)kernel;
-	(void)arg_index;
-	(void)arg_value;
-	return CL_INVALID_OPERATION;
-}
-
-cl_int CL_API_CALL sl_clSetKernelExecInfo(cl_kernel kernel, cl_kernel_exec_info param_name, size_t param_value_size, const void *param_value)
-{
-	(void)kernel;
-	(void)param_name;
-	(void)param_value_size;
-	(void)param_value;
-	return CL_INVALID_OPERATION;
-}
-
-cl_int CL_API_CALL sl_clEnqueueSVMMigrateMem(cl_command_queue command_queue, cl_uint num_svm_pointers, const void * *svm_pointers, const size_t *sizes, cl_mem_migration_flags flags, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event)
-{
-	(void)command_queue;
-	(void)num_svm_pointers;
-	(void)svm_pointers;
-	(void)sizes;
-	(void)flags;
-	(void)num_events_in_wait_list;
-	(void)event_wait_list;
-	(void)event;
-	return CL_INVALID_OPERATION;
+	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
+	if (!kernel_object)
+		return CL_INVALID_KERNEL;
+	if (!kernel_object->session->addresses_equal)
+		return CL_INVALID_OPERATION;
+	if (arg_index >= kernel_object->as.kernel.argument_count)
+		return CL_INVALID_ARG_INDEX;
+	if (kernel_object->as.kernel.arguments[arg_index].form != SL_ARGUMENT_BUFFER)
+		return CL_INVALID_ARG_VALUE;
+	if (arg_value && !sl_svm_spans(kernel_object->session, arg_value, 1))
+		return CL_INVALID_ARG_VALUE;
+	cl_int status;
+	struct sl_session *session = kernel_object->session;
+	status = sl_send_clSetKernelArgSVMPointer(session, NULL, kernel_object, (uint64_t)arg_index, arg_value);
+	return status;
 }
 
 cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param_name, size_t input_value_size, const void *input_value, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
@@ -757,17 +729,20 @@ cl_int CL_API_CALL sl_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id dev
 
 cl_int CL_API_CALL sl_clSetDefaultDeviceCommandQueue(cl_context context, cl_device_id device, cl_command_queue command_queue)
 {
-	(void)context;
-	(void)device;
 	(void)command_queue;
+	if (!sl_find(context, SL_CONTEXT))
+		return CL_INVALID_CONTEXT;
+	if (!sl_find(device, SL_DEVICE))
+		return CL_INVALID_DEVICE;
 	return CL_INVALID_OPERATION;
 }
 
 cl_int CL_API_CALL sl_clSetProgramSpecializationConstant(cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value)
 {
-	(void)program;
 	(void)spec_id;
 	(void)spec_size;
 	(void)spec_value;
+	if (!sl_find(program, SL_PROGRAM))
+		return CL_INVALID_PROGRAM;
 	return CL_INVALID_OPERATION;
 }

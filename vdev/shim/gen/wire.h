@@ -2,7 +2,7 @@
 #ifndef SL_WIRE_H
 #define SL_WIRE_H
 
-#define SL_PROTOCOL_HASH 0x6ff6b1c5bde93898ULL
+#define SL_PROTOCOL_HASH 0xc132e4a65df1cecdULL
 #define SL_API_VERSION 300U
 
 #define SL_MAGIC 13868429154274387ULL
@@ -12,6 +12,8 @@
 #define SL_WORD_ASLEEP 320ULL
 #define SL_WORD_OUTPUT 448ULL
 #define SL_WORD_NOTICE 512ULL
+#define SL_WORD_TO_DEVICE 576ULL
+#define SL_WORD_FROM_DEVICE 584ULL
 #define SL_WORD_SPACE 384ULL
 #define SL_WORD_SPACE_WAITERS 388ULL
 #define SL_SLOT_COUNT 64ULL
@@ -49,8 +51,13 @@
 #define SL_ARGUMENT_BUFFER 1ULL
 #define SL_ARGUMENT_LOCAL 2ULL
 #define SL_ARGUMENT_SAMPLER 3ULL
+#define SL_INCLUDED_FOLDER 0ULL
+#define SL_INCLUDED_FILE 1ULL
+#define SL_INCLUDED_MAX 1024ULL
+#define SL_INCLUDED_BYTES_MAX 16777216ULL
+#define SL_INCLUDED_DEPTH_MAX 64ULL
 #define SL_HELLO_SIZE 160ULL
-#define SL_WELCOME_SIZE 32ULL
+#define SL_WELCOME_SIZE 40ULL
 #define SL_TOKEN_MAX 128ULL
 #define SL_REFUSAL_MAX 512ULL
 
@@ -107,6 +114,7 @@ enum sl_call {
 	SL_CALL_clEnqueueReadBufferRect = 87,
 	SL_CALL_clEnqueueWriteBufferRect = 88,
 	SL_CALL_clEnqueueCopyBufferRect = 89,
+	SL_CALL_clCreateSubDevices = 94,
 	SL_CALL_clCreateImage = 97,
 	SL_CALL_clCreateProgramWithBuiltInKernels = 98,
 	SL_CALL_clCompileProgram = 99,
@@ -118,9 +126,18 @@ enum sl_call {
 	SL_CALL_clEnqueueMarkerWithWaitList = 106,
 	SL_CALL_clEnqueueBarrierWithWaitList = 107,
 	SL_CALL_clCreateCommandQueueWithProperties = 124,
+	SL_CALL_clSVMAlloc = 127,
+	SL_CALL_clSVMFree = 128,
+	SL_CALL_clEnqueueSVMMemcpy = 130,
+	SL_CALL_clEnqueueSVMMemFill = 131,
+	SL_CALL_clEnqueueSVMMap = 132,
+	SL_CALL_clEnqueueSVMUnmap = 133,
 	SL_CALL_clCreateSamplerWithProperties = 134,
+	SL_CALL_clSetKernelArgSVMPointer = 135,
+	SL_CALL_clSetKernelExecInfo = 136,
 	SL_CALL_clCloneKernel = 138,
 	SL_CALL_clCreateProgramWithIL = 139,
+	SL_CALL_clEnqueueSVMMigrateMem = 140,
 	SL_CALL_clGetDeviceAndHostTimer = 141,
 	SL_CALL_clGetKernelSubGroupInfo = 143,
 	SL_CALL_describe = 1000,
@@ -131,8 +148,11 @@ enum sl_call {
 	SL_CALL_locate = 1005,
 	SL_CALL_access = 1006,
 	SL_CALL_leave = 1007,
+	SL_CALL_turn = 1011,
+	SL_CALL_outlast = 1013,
 	SL_CALL_settle = 1008,
 	SL_CALL_notify = 1010,
+	SL_CALL_overlay = 1012,
 	SL_CALL_output = 1009,
 };
 

@@ -1,0 +1,102 @@
+package dispatch
+
+// #include "driver.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"sluice/vdev/wire"
+)
+
+// partitionMax bounds the properties of a partition.
+const partitionMax = 4096
+
+// describe answers with the platform's facts and the device's, or with those of
+// a sub-device.
+func (t *thread) describe(a argsDescribe) C.cl_int {
+	l := t.session.lease
+	if device := driverDevice(a.device.driver); device != l.device {
+		t.reply = l.appendDeviceFacts(t.reply, device)
+	} else {
+		t.reply = append(t.reply, l.facts...)
+	}
+	return C.CL_SUCCESS
+}
+
+// clCreateSubDevices makes as many sub-devices as the partition has, or answers
+// with their number where the shim names none.
+func (t *thread) clCreateSubDevices(a argsClCreateSubDevices) C.cl_int {
+	words := len(a.properties) / 8
+	if words > partitionMax || len(a.properties)%8 != 0 {
+		t.violate("%d bytes of properties of a partition", len(a.properties))
+		return C.CL_SUCCESS
+	}
+	// A list of counts ends with one 0 and the properties with another.
+	properties := C.calloc(C.size_t(words)+2, 8)
+	defer C.free(properties)
+	copy(unsafe.Slice((*byte)(properties), len(a.properties)), a.properties)
+	parent, list := driverDevice(a.inDevice.driver), (*C.cl_device_partition_property)(properties)
+	var count C.cl_uint
+	status := C.clCreateSubDevices(parent, list, 0, nil, &count)
+	if status != C.CL_SUCCESS || len(a.created) == 0 {
+		t.reply = binary.LittleEndian.AppendUint32(t.reply, uint32(count))
+		return t.keepAll(a.created, nil, status)
+	}
+	if int(count) != len(a.created) {
+		return t.keepAll(a.created, nil, C.CL_INVALID_VALUE)
+	}
+	made := C.calloc(C.size_t(count), C.size_t(unsafe.Sizeof(parent)))
+	defer C.free(made)
+	status = C.clCreateSubDevices(parent, list, count, (*C.cl_device_id)(made), nil)
+	return t.keepAll(a.created, unsafe.Slice((*unsafe.Pointer)(made), int(count)), status)
+}
+
+// keepAll keeps what a create of several objects made.
+func (t *thread) keepAll(created []*object, drivers []unsafe.Pointer, status C.cl_int) C.cl_int {
+	for i, o := range created {
+		if status != C.CL_SUCCESS {
+			t.keep(o, nil, status)
+		} else {
+			t.keep(o, drivers[i], status)
+		}
+	}
+	return status
+}
+
+// deviceList answers with the handles of the devices of the driver's query get.
+// A device that the program has no name for any more counts as the whole one.
+func (t *thread) deviceList(get func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int) C.cl_int {
+	var size C.size_t
+	if status := get(0, nil, &size); status != C.CL_SUCCESS {
+		return status
+	}
+	if size == 0 || size > answerMax {
+		return C.CL_OUT_OF_RESOURCES
+	}
+	list := C.calloc(1, size)
+	defer C.free(list)
+	if status := get(size, list, nil); status != C.CL_SUCCESS {
+		return status
+	}
+	for _, device := range unsafe.Slice((*unsafe.Pointer)(list), int(size)/int(unsafe.Sizeof(list))) {
+		t.reply = binary.LittleEndian.AppendUint32(t.reply, t.session.deviceHandle(device))
+	}
+	return C.CL_SUCCESS
+}
+
+// deviceHandle is the handle of the driver's device.
+func (s *Session) deviceHandle(device unsafe.Pointer) uint32 {
+	if device == unsafe.Pointer(s.lease.device) {
+		return wire.DeviceHandle
+	}
+	for c, chunk := range s.objects.chunks {
+		for i := range chunk {
+			if o := &chunk[i]; o.kind == kindDevice && o.driver == device && o.failed == C.CL_SUCCESS {
+				return uint32(c*chunkObjects + i)
+			}
+		}
+	}
+	return wire.DeviceHandle
+}
