@@ -153,6 +153,9 @@ func (e *Executor) keep(ctx context.Context, all []*instance) error {
 // resume puts an adopted Instance onto the route if it is ready.
 func (e *Executor) resume(ctx context.Context, i *instance) error {
 	e.watchExit(i)
+	if i.lease != nil {
+		e.keepLease(i)
+	}
 	asking, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
 	if err := e.awaitReady(asking, i); err != nil {

@@ -170,6 +170,16 @@ func TestRenewsLease(t *testing.T) {
 	}
 }
 
+func TestStartMayTakeLongerThanALease(t *testing.T) {
+	h := newHarness(t)
+	key := h.deploy("slow", nil)
+	h.Demand(key, 1, 0)
+	h.routes.one(t)
+	if failure := h.Functions()[0].Failure; failure != "" || h.broker.granted() != 1 {
+		t.Errorf("%d leases were granted, the failure is %q", h.broker.granted(), failure)
+	}
+}
+
 func TestLeaseThatCannotBeRenewedEndsTheInstance(t *testing.T) {
 	h := newHarness(t)
 	key := h.deploy("serve", nil)

@@ -124,47 +124,52 @@ func (e *Executor) isLeft(ctx context.Context, i *instance) bool {
 	return e.leaving.Load() && errors.Is(context.Cause(ctx), context.Canceled) && (i.adopted || i.info.State == Ready)
 }
 
-// attend keeps a ready Instance's Lease alive and returns why it ends.
+// attend returns why a ready Instance ends.
 func (e *Executor) attend(ctx context.Context, i *instance) error {
-	renew := make(<-chan time.Time)
-	if i.lease != nil {
-		ticker := time.NewTicker(e.config.LeaseDuration / 3)
-		defer ticker.Stop()
-		renew = ticker.C
-	}
-	for {
+	select {
+	case err := <-i.exited:
+		return err
+	case <-ctx.Done():
 		select {
-		case err := <-i.exited:
+		case err := <-i.exited: // the better reason
 			return err
-		case <-ctx.Done():
-			select {
-			case err := <-i.exited: // the better reason
-				return err
-			default:
-				return context.Cause(ctx)
-			}
-		case <-renew:
-			if err := e.renew(ctx, i); err != nil {
-				return err
-			}
+		default:
+			return context.Cause(ctx)
 		}
 	}
 }
 
-// renew fails when the Lease is gone for sure; until it has expired, a broker that does not answer is asked again.
-func (e *Executor) renew(ctx context.Context, i *instance) error {
-	ctx, cancel := context.WithTimeout(ctx, e.config.LeaseDuration/3)
-	defer cancel()
-	renewed, err := e.config.Broker.Renew(ctx, i.lease.ID, e.config.LeaseDuration)
-	switch {
-	case err == nil:
-		i.lease.ExpiresAt = renewed.ExpiresAt
-	case errors.Is(err, client.ErrNotFound) || time.Now().After(i.lease.ExpiresAt):
-		return fmt.Errorf("lease lost: %w", err)
-	default:
-		e.log.Warn("lease not renewed yet", "instance", i.id, "lease", i.lease.ID, "error", err)
-	}
-	return nil
+// keepLease renews an Instance's Lease beside its goroutine, from its grant until all is cleared away: a start and an end may
+// take longer than the Lease. A Lease that is gone for sure ends the Instance; until it has expired, a broker that does
+// not answer is asked again.
+func (e *Executor) keepLease(i *instance) {
+	id, expiresAt := i.lease.ID, i.lease.ExpiresAt
+	interval := e.config.LeaseDuration / 3
+	e.group.Go(func() {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-i.watch.Done():
+				return
+			case <-ticker.C:
+			}
+			ctx, cancel := context.WithTimeout(i.watch, interval)
+			renewed, err := e.config.Broker.Renew(ctx, id, e.config.LeaseDuration)
+			cancel()
+			switch {
+			case err == nil:
+				expiresAt = renewed.ExpiresAt
+			case i.watch.Err() != nil:
+				return
+			case errors.Is(err, client.ErrNotFound) || time.Now().After(expiresAt):
+				i.end(fmt.Errorf("lease lost: %w", err))
+				return
+			default:
+				e.log.Warn("lease not renewed yet", "instance", i.id, "lease", id, "error", err)
+			}
+		}
+	})
 }
 
 // end gives an Instance its cause to end; only the first one counts.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,10 +30,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// slowStart is longer than the harness's Leases.
+const slowStart = 4 * time.Second
+
 // program is a function in one of these modes:
 //
 //	serve   ready at the second question, until SIGTERM
 //	never   serves and is never ready
+//	slow    ready slowStart after it began to serve
 //	wrong   knows no model of the function's name
 //	exit    writes two lines and ends with status 3
 //	flaky   the first Instance of the function ends as in exit, later ones serve
@@ -54,7 +59,7 @@ func program(mode string) int {
 		return 1
 	}
 	server := grpc.NewServer()
-	inference.RegisterGRPCInferenceServiceServer(server, &function{mode: mode})
+	inference.RegisterGRPCInferenceServiceServer(server, &function{mode: mode, began: time.Now()})
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if mode != "stuck" {
@@ -70,11 +75,19 @@ func program(mode string) int {
 type function struct {
 	inference.UnimplementedGRPCInferenceServiceServer
 	mode  string
+	began time.Time
 	asked atomic.Int32
 }
 
 func (f *function) ServerReady(context.Context, *inference.ServerReadyRequest) (*inference.ServerReadyResponse, error) {
-	return &inference.ServerReadyResponse{Ready: f.mode != "never" && f.asked.Add(1) > 1}, nil
+	ready := f.asked.Add(1) > 1
+	switch f.mode {
+	case "never":
+		ready = false
+	case "slow":
+		ready = time.Since(f.began) >= slowStart
+	}
+	return &inference.ServerReadyResponse{Ready: ready}, nil
 }
 
 func (f *function) ModelReady(_ context.Context, request *inference.ModelReadyRequest) (*inference.ModelReadyResponse, error) {

@@ -209,6 +209,12 @@ func (b *simulatedBroker) leases() []lease.Lease {
 	return b.ledger.Leases()
 }
 
+func (b *simulatedBroker) granted() int {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.count
+}
+
 func (b *simulatedBroker) renewed() int {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -81,6 +81,7 @@ func (e *Executor) takeLease(ctx context.Context, i *instance) error {
 		return err
 	}
 	i.lease = &granted
+	e.keepLease(i)
 	e.update(i, func(info *Instance) { info.LeaseID, info.DeviceID = granted.ID, i.place.Slice.DeviceID })
 	return nil
 }
