@@ -43,7 +43,10 @@ var layers = []layer{
 	{"broker/lease", []string{"broker/device"}, "the ledger counts slices of devices"},
 
 	// What drives the cores.
-	{"gateway", []string{"batcher/runner", "batcher/tensor", "proto/tensorwire", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
+	{"gateway", []string{"batcher/runner", "batcher/tensor", "gateway/intake", "gateway/rest", "gateway/sharedmemory", "proto/tensorwire", "store", generated}, "translates and validates; never reaches an instance, a device or the scheduler by itself"},
+	{"gateway/sharedmemory", nil, "files and sockets of the host; knows no message"},
+	{"gateway/intake", nil, "clocks and the heap; knows no protocol"},
+	{"gateway/rest", []string{"gateway/intake", "proto/tensorjson", generated}, "HTTP in, the service's calls out"},
 	{"batcher/runner", []string{"batcher", "batcher/tensor", "proto/tensorwire", generated}, "owns the route table; tells of demand through an interface"},
 	{"batcher/runner/functiontest", []string{generated}, "a function server for tests"},
 	{"scheduler/executor", []string{"scheduler", "runtime/sandbox", "broker/client", "broker/lease", "broker/device", "store", generated}, "carries decisions out through interfaces, and asks a function whether it is ready; the lease nouns come with the broker's client"},

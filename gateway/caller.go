@@ -77,6 +77,10 @@ func (s *service) resolve(ctx context.Context, model, version string) (runner.Ke
 		return runner.Key{}, store.Tenant{}, err
 	}
 	key, err := s.Functions.Resolve(ctx, tenant.Name, model, version)
+	if errors.Is(err, store.ErrNotFound) {
+		//lint:ignore ST1005 begins as Triton's, by which its clients know it
+		return runner.Key{}, store.Tenant{}, fmt.Errorf("Request for unknown model: %q version %q: %w", model, version, err)
+	}
 	if err != nil {
 		return runner.Key{}, store.Tenant{}, fmt.Errorf("model %q version %q: %w", model, version, err)
 	}

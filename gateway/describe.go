@@ -88,6 +88,30 @@ func configDims(route runner.Route, tensor *inference.ModelMetadataResponse_Tens
 	return tensor.GetShape()[1:], nil
 }
 
+// RepositoryIndex lists the current versions of the caller's functions (protocol/extension_model_repository.md).
+func (s *service) RepositoryIndex(ctx context.Context, request *inference.RepositoryIndexRequest) (*inference.RepositoryIndexResponse, error) {
+	tenant, err := s.tenant(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := s.Functions.List(ctx, tenant.Name)
+	if err != nil {
+		return nil, fmt.Errorf("list functions: %w", err)
+	}
+	response := new(inference.RepositoryIndexResponse)
+	for _, key := range keys {
+		model := &inference.RepositoryIndexResponse_ModelIndex{Name: key.Function, Version: key.Version, State: "READY"}
+		if _, err := s.Runner.Route(key); err != nil {
+			if request.GetReady() {
+				continue
+			}
+			model.State, model.Reason = "UNAVAILABLE", err.Error()
+		}
+		response.Models = append(response.Models, model)
+	}
+	return response, nil
+}
+
 // ModelStatistics has one entry for the model that is named, or one for each of the caller's.
 func (s *service) ModelStatistics(ctx context.Context, request *inference.ModelStatisticsRequest) (*inference.ModelStatisticsResponse, error) {
 	if request.GetName() != "" {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"sluice/batcher/runner"
+	"sluice/gateway/sharedmemory"
 	"sluice/store"
 )
 
@@ -29,6 +30,12 @@ var kinds = []struct {
 	{ErrUnauthenticated, codes.Unauthenticated},
 	{ErrInvalid, codes.InvalidArgument},
 	{ErrLimit, codes.ResourceExhausted},
+	{ErrUnserved, codes.Unimplemented},
+	{sharedmemory.ErrInvalid, codes.InvalidArgument},
+	{sharedmemory.ErrNotFound, codes.NotFound},
+	{sharedmemory.ErrExists, codes.AlreadyExists},
+	{sharedmemory.ErrDenied, codes.PermissionDenied},
+	{sharedmemory.ErrLimit, codes.ResourceExhausted},
 	{runner.ErrRequest, codes.InvalidArgument},
 	{runner.ErrOutput, codes.Internal},
 	{runner.ErrUnavailable, codes.Unavailable},
@@ -61,12 +68,17 @@ func statusOf(err error) *status.Status {
 // mapErrors gives every error its status.
 func (s *service) mapErrors(ctx context.Context, request any, call *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	response, err := handler(ctx, request)
-	if err == nil {
-		return response, nil
+	if err != nil {
+		return nil, s.refuse(ctx, call.FullMethod, err).Err()
 	}
+	return response, nil
+}
+
+// refuse is statusOf, and logs what the caller is not told.
+func (s *service) refuse(ctx context.Context, call string, err error) *status.Status {
 	answer := statusOf(err)
 	if answer.Code() == codes.Internal {
-		s.Log.ErrorContext(ctx, "call failed", "method", call.FullMethod, "error", err)
+		s.Log.ErrorContext(ctx, "call failed", "call", call, "error", err)
 	}
-	return nil, answer.Err()
+	return answer
 }

@@ -1,5 +1,5 @@
 // Package gateway is the front door: a gRPC server of Open Inference Protocol v2 with Triton's ModelConfig and
-// ModelStatistics, server reflection and grpc.health.v1. It finds out who is calling, checks everything that a client
+// ModelStatistics, server reflection and grpc.health.v1, and the same protocol over HTTP. It finds out who is calling, checks everything that a client
 // sends, brings tensors into one form and hands requests to batcher/runner. It decides nothing else.
 package gateway
 
@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -21,6 +23,9 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"sluice/batcher/runner"
+	"sluice/gateway/intake"
+	"sluice/gateway/rest"
+	"sluice/gateway/sharedmemory"
 	"sluice/proto/gen/inference"
 	"sluice/proto/tensorwire"
 	"sluice/store"
@@ -55,6 +60,10 @@ type Config struct {
 	DefaultTenant string
 	// Credentials secure connections; nil: they are plain.
 	Credentials credentials.TransportCredentials
+	// SharedMemory holds the regions of clients on this host; nil: shared memory is not served.
+	SharedMemory *sharedmemory.Regions
+	// Tracer makes a span of each request; nil: nothing is traced.
+	Tracer trace.Tracer
 	// Version is what ServerMetadata tells.
 	Version string
 	// Log may be nil.
@@ -65,9 +74,13 @@ type Config struct {
 type Server struct {
 	grpc   *grpc.Server
 	health *health.Server
+	http   *http.Server
+	intake *intake.Intake
+	// connections are those of gRPC.
+	connections *connections
 }
 
-// New makes a Server, which Run starts.
+// New makes a Server, which Run and RunHTTP start.
 func New(config Config) *Server {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
@@ -76,23 +89,20 @@ func New(config Config) *Server {
 		config.Credentials = insecure.NewCredentials()
 	}
 	service := &service{Config: config}
-	s := &Server{
-		grpc: grpc.NewServer(
-			grpc.Creds(config.Credentials),
-			grpc.ForceServerCodecV2(tensorwire.Codec{}),
-			grpc.UnaryInterceptor(service.mapErrors),
-			grpc.MaxRecvMsgSize(MaxMessageBytes),
-			grpc.MaxHeaderListSize(MaxHeaderBytes),
-			grpc.MaxConcurrentStreams(MaxStreams),
-			// Fixed windows: to find out the best ones, grpc-go sends a ping per message.
-			grpc.InitialWindowSize(windowBytes),
-			grpc.InitialConnWindowSize(connectionWindowBytes),
-			// Calls run on goroutines that have grown their stacks already.
-			grpc.NumStreamWorkers(uint32(streamWorkersPerCPU*runtime.GOMAXPROCS(0))),
-			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval, PermitWithoutStream: true}),
-			grpc.WaitForHandlers(true),
-		),
-		health: health.NewServer(),
+	s := &Server{health: health.NewServer(), intake: intake.New(), connections: new(connections)}
+	s.grpc = grpc.NewServer(append(grpcOptions(config),
+		grpc.InTapHandle(s.tap),
+		grpc.ChainUnaryInterceptor(s.unary, service.mapErrors),
+		grpc.StreamInterceptor(s.stream),
+	)...)
+	s.http = &http.Server{
+		Handler: rest.New(rest.Config{
+			Service: service, Status: service.refuse, Headers: []string{authorizationHeader, keyHeader, traceParentHeader, traceStateHeader},
+			BodyBytesMax: MaxMessageBytes, WriteTimeout: intake.Patience, Intake: s.intake,
+		}),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: intake.Patience, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: MaxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(config.Log.Handler(), slog.LevelDebug),
 	}
 	inference.RegisterGRPCInferenceServiceServer(s.grpc, service)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
@@ -101,10 +111,33 @@ func New(config Config) *Server {
 	return s
 }
 
+func grpcOptions(config Config) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.Creds(config.Credentials),
+		grpc.ForceServerCodecV2(tensorwire.Codec{}),
+		grpc.MaxRecvMsgSize(MaxMessageBytes),
+		grpc.MaxHeaderListSize(MaxHeaderBytes),
+		grpc.MaxConcurrentStreams(MaxStreams),
+		// Fixed windows: to find out the best ones, grpc-go sends a ping per message.
+		grpc.InitialWindowSize(windowBytes),
+		grpc.InitialConnWindowSize(connectionWindowBytes),
+		// Calls run on goroutines that have grown their stacks already.
+		grpc.NumStreamWorkers(uint32(streamWorkersPerCPU * runtime.GOMAXPROCS(0))),
+		grpc.ConnectionTimeout(headerTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPingInterval, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: connectionIdleTimeout, Time: pingInterval, Timeout: pingTimeout}),
+		grpc.WaitForHandlers(true),
+	}
+}
+
+// RunIntake gives up clients that are too slow, until ctx ends.
+func (s *Server) RunIntake(ctx context.Context) error { return s.intake.Run(ctx) }
+
 // Run serves on listener, and closes it, until ctx ends; then it waits up to drainTimeout for requests that run.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	served := make(chan error, 1)
-	go func() { served <- s.grpc.Serve(listener) }()
+	s.connections.Listener = listener
+	go func() { served <- s.grpc.Serve(s.connections) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve the gateway: %w", err)
@@ -121,6 +154,24 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case <-time.After(drainTimeout):
 		s.grpc.Stop()
 		<-drained
+	}
+	<-served
+	return nil
+}
+
+// RunHTTP serves the protocol over HTTP on listener, likewise.
+func (s *Server) RunHTTP(ctx context.Context, listener net.Listener) error {
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the gateway over HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(draining); err != nil {
+		_ = s.http.Close() // what still runs has had its time
 	}
 	<-served
 	return nil

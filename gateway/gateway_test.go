@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +68,8 @@ type fixture struct {
 	connection *grpc.ClientConn
 	function   *functiontest.Function
 	address    string
+	url        string // over HTTP
+	demand     *demand
 }
 
 func start(t *testing.T, defaultTenant string) *fixture {
@@ -81,14 +86,23 @@ func startLimited(
 	t *testing.T, defaultTenant string, infer func(functiontest.Call) (*inference.ModelInferResponse, error), limits map[string]store.TenantLimits,
 ) *fixture {
 	t.Helper()
+	return startConfigured(t, Config{DefaultTenant: defaultTenant}, infer, limits)
+}
+
+// startConfigured completes a configuration.
+func startConfigured(
+	t *testing.T, config Config, infer func(functiontest.Call) (*inference.ModelInferResponse, error), limits map[string]store.TenantLimits,
+) *fixture {
+	t.Helper()
 	simple := runner.Key{Tenant: "default", Function: "simple", Version: "2"}
 	alone := runner.Key{Tenant: "other", Function: "alone", Version: "1"}
-	r := runner.New(runner.Config{})
+	waiting := newDemand()
+	r := runner.New(runner.Config{Demand: waiting})
 	routes := map[runner.Key]runner.Route{
 		simple: {Policy: "window", MaxSize: 8, MaxWait: time.Millisecond},
 		alone:  {Policy: "none", MaxSize: 1},
 	}
-	f := &fixture{function: &functiontest.Function{Infer: infer}}
+	f := &fixture{demand: waiting, function: &functiontest.Function{Infer: infer}}
 	target, _ := functiontest.Start(t, f.function)
 	for key, route := range routes {
 		if err := r.SetRoute(key, route); err != nil {
@@ -99,16 +113,23 @@ func startLimited(
 		}
 	}
 	known := directory{keys: map[string]string{"secret": "other"}, models: []runner.Key{simple, alone}, limits: limits}
-	server := New(Config{Tenants: known, Functions: known, Runner: r, DefaultTenant: defaultTenant, Version: "test"})
+	config.Tenants, config.Functions, config.Runner, config.Version = known, known, r, "test"
+	server := New(config)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.address = listener.Addr().String()
+	web, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.url = "http://" + web.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	go func() { ended <- r.Run(ctx) }()
 	go func() { ended <- server.Run(ctx, listener) }()
+	go func() { ended <- server.RunHTTP(ctx, web) }()
 	f.connection, err = grpc.NewClient(f.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(2*MaxMessageBytes)))
 	if err != nil {
@@ -118,7 +139,7 @@ func startLimited(
 	t.Cleanup(func() {
 		f.connection.Close()
 		cancel()
-		for range 2 {
+		for range cap(ended) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
@@ -326,5 +347,156 @@ func TestHealthAndReflection(t *testing.T) {
 	answer, err := stream.Recv()
 	if err != nil || !strings.Contains(answer.String(), "inference.GRPCInferenceService") {
 		t.Errorf("reflection answers %v, %v", answer, err)
+	}
+}
+
+// A request that is cancelled, or whose client goes away, while it is in the queue never reaches the function, whichever way
+// it came.
+func TestCancelledInQueue(t *testing.T) {
+	for way, send := range map[string]func(f *fixture, ctx context.Context, request *inference.ModelInferRequest) error{
+		"gRPC": func(f *fixture, ctx context.Context, request *inference.ModelInferRequest) error {
+			_, err := f.ModelInfer(ctx, request)
+			return err
+		},
+		"stream": func(f *fixture, ctx context.Context, request *inference.ModelInferRequest) error {
+			stream, err := f.ModelStreamInfer(ctx)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(request); err != nil {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		},
+		"HTTP": func(f *fixture, ctx context.Context, _ *inference.ModelInferRequest) error {
+			request, err := http.NewRequestWithContext(ctx, "POST", f.url+"/v2/models/simple/infer", bytes.NewReader(requestJSON("")))
+			if err != nil {
+				return err
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err == nil {
+				err = response.Body.Close()
+			}
+			return err
+		},
+	} {
+		t.Run(way, func(t *testing.T) {
+			begun, release := make(chan struct{}), make(chan struct{})
+			f := startWith(t, "default", func(call functiontest.Call) (*inference.ModelInferResponse, error) {
+				begun <- struct{}{}
+				<-release
+				return functiontest.Simple(call)
+			})
+			first := make(chan error, 1)
+			go func() {
+				_, err := f.ModelInfer(t.Context(), functiontest.Request(1, 0))
+				first <- err
+			}()
+			<-begun // the function's only place is taken
+			ctx, cancel := context.WithCancel(t.Context())
+			second := make(chan error, 1)
+			go func() { second <- send(f, ctx, functiontest.Request(1, 7)) }()
+			f.demand.await(t, 1)
+			cancel()
+			if err := <-second; err == nil {
+				t.Error("a request that was cancelled is answered")
+			}
+			f.demand.await(t, 0)
+			close(release)
+			if err := <-first; err != nil {
+				t.Error(err)
+			}
+			if calls := f.function.Calls(); len(calls) != 1 {
+				t.Errorf("%d calls reached the function, want the first alone", len(calls))
+			}
+		})
+	}
+}
+
+// The parameter priority decides who goes first, whichever way a request came.
+func TestPriorityParameter(t *testing.T) {
+	begun, release := make(chan struct{}), make(chan struct{})
+	f := startWith(t, "other", func(call functiontest.Call) (*inference.ModelInferResponse, error) {
+		begun <- struct{}{}
+		<-release
+		return functiontest.Simple(call)
+	})
+	var answered sync.WaitGroup
+	ask := func(id string, priority int64) {
+		request := functiontest.Request(1, 0)
+		request.ModelName, request.Id = "alone", id
+		request.Parameters = map[string]*inference.InferParameter{"priority": int64Parameter(priority)}
+		answered.Go(func() {
+			if _, err := f.ModelInfer(t.Context(), request); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ask("first", 0)
+	<-begun
+	ask("low", 9)
+	f.demand.await(t, 1)
+	answered.Go(func() {
+		body := requestJSON(`"id":"high","parameters":{"priority":1},`)
+		if response, text := f.exchange(t, "POST", "/v2/models/alone/infer", body); response.StatusCode != 200 {
+			t.Errorf("%s %s", response.Status, text)
+		}
+	})
+	f.demand.await(t, 2)
+	close(release)
+	<-begun
+	<-begun
+	answered.Wait()
+	var order []string
+	for _, call := range f.function.Calls() {
+		order = append(order, call.Request.GetId())
+	}
+	if !slices.Equal(order, []string{"first", "high", "low"}) {
+		t.Errorf("the function saw %v", order)
+	}
+}
+
+// demand holds how many requests are queued.
+type demand struct {
+	mutex   sync.Mutex
+	queued  map[runner.Key]int
+	changed chan struct{}
+}
+
+func newDemand() *demand {
+	return &demand{queued: make(map[runner.Key]int), changed: make(chan struct{}, 1)}
+}
+
+func (d *demand) Demand(key runner.Key, queued, _ int) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.queued[key] = queued
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (*demand) EndpointFailed(runner.Key, string, error) {}
+
+// await returns when so many requests are queued in all.
+func (d *demand) await(t *testing.T, want int) {
+	t.Helper()
+	for {
+		d.mutex.Lock()
+		sum := 0
+		for _, queued := range d.queued {
+			sum += queued
+		}
+		d.mutex.Unlock()
+		if sum == want {
+			return
+		}
+		select {
+		case <-d.changed:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d requests are queued, want %d", sum, want)
+		}
 	}
 }

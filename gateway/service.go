@@ -32,10 +32,11 @@ func (s *service) ServerReady(context.Context, *inference.ServerReadyRequest) (*
 }
 
 func (s *service) ServerMetadata(context.Context, *inference.ServerMetadataRequest) (*inference.ServerMetadataResponse, error) {
-	return &inference.ServerMetadataResponse{
-		Name: "sluice", Version: s.Version,
-		Extensions: []string{"binary_tensor_data", "model_configuration", "parameters", "schedule_policy", "statistics"},
-	}, nil
+	extensions := []string{"binary_tensor_data", "model_configuration", "model_repository", "parameters", "schedule_policy", "statistics"}
+	if s.SharedMemory != nil {
+		extensions = append(extensions, "system_shared_memory")
+	}
+	return &inference.ServerMetadataResponse{Name: "sluice", Version: s.Version, Extensions: extensions}, nil
 }
 
 // ModelReady is true for what is deployed, asleep or not: a request to it is answered.
@@ -52,31 +53,73 @@ func (s *service) ModelReady(ctx context.Context, request *inference.ModelReadyR
 
 // ModelInfer runs one request. Its id, or one made for it, goes to the function and comes back as metadata.
 func (s *service) ModelInfer(ctx context.Context, request *inference.ModelInferRequest) (*inference.ModelInferResponse, error) {
+	return s.infer(ctx, request, func(id string) {
+		// Without the header the call is as good: an error is of no interest.
+		_ = grpc.SetHeader(ctx, metadata.Pairs(runner.RequestIDHeader, id))
+	})
+}
+
+// infer tells the id under which the request goes to the function, where tell is given.
+func (s *service) infer(
+	ctx context.Context, request *inference.ModelInferRequest, tell func(id string),
+) (*inference.ModelInferResponse, error) {
 	begun := time.Now()
+	ctx, end := s.trace(ctx)
+	key, id, response, err := s.inferAs(ctx, request, tell)
+	end(key, id, err)
+	s.logInfer(ctx, key, id, err, time.Since(begun))
+	return response, err
+}
+
+// inferAs also gives what the request is for and its id; the latter is empty where the request was refused.
+func (s *service) inferAs(
+	ctx context.Context, request *inference.ModelInferRequest, tell func(id string),
+) (key runner.Key, id string, response *inference.ModelInferResponse, err error) {
 	key, tenant, err := s.resolve(ctx, request.GetModelName(), request.GetModelVersion())
 	if err == nil {
 		err = checkSize(tenant, request)
 	}
+	var inRegions *shared
 	if err == nil {
-		err = validate(request)
+		inRegions, err = s.prepare(tenant, request)
 	}
 	if err != nil {
-		s.logInfer(ctx, key, "", err, time.Since(begun))
-		return nil, err
+		return key, "", nil, err
 	}
+	defer inRegions.release()
 	given := request.GetId()
 	if given == "" {
 		request.Id = rand.Text()
 	}
-	// Without the header the call is as good: an error is of no interest.
-	_ = grpc.SetHeader(ctx, metadata.Pairs(runner.RequestIDHeader, request.GetId()))
-	response, err := s.Runner.Infer(ctx, key, request)
-	s.logInfer(ctx, key, request.GetId(), err, time.Since(begun))
+	id = request.GetId()
+	if tell != nil {
+		tell(id)
+	}
+	response, err = s.Runner.Infer(ctx, key, request)
+	if err == nil {
+		err = inRegions.place(response)
+	}
+	if err != nil {
+		return key, id, nil, err
+	}
+	response.Id = given
+	return key, id, response, nil
+}
+
+// prepare checks a request and gives its inputs the one form that the runner takes. What it returns is to be released.
+func (s *service) prepare(tenant store.Tenant, request *inference.ModelInferRequest) (*shared, error) {
+	if err := checkFields(request); err != nil {
+		return nil, err
+	}
+	taken, err := s.takeShared(tenant, request)
 	if err != nil {
 		return nil, err
 	}
-	response.Id = given
-	return response, nil
+	if err := makeRaw(request, taken.data); err != nil {
+		taken.release()
+		return nil, err
+	}
+	return taken, nil
 }
 
 func (s *service) logInfer(ctx context.Context, key runner.Key, id string, err error, took time.Duration) {

@@ -1,17 +1,19 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sluice/batcher/tensor"
 	"sluice/proto/gen/inference"
 )
 
-// validate checks a ModelInfer request but for its model's name, and leaves its tensors in raw_input_contents alone.
-// A violation gives ErrInvalid and names the field and the limit.
-func validate(request *inference.ModelInferRequest) error {
-	for _, check := range []func(*inference.ModelInferRequest) error{checkRequest, checkInputs, checkOutputs, makeRaw} {
+// checkFields checks a ModelInfer request but for its model's name and the data of its tensors. A violation gives ErrInvalid
+// and names the field and the limit.
+func checkFields(request *inference.ModelInferRequest) error {
+	for _, check := range []func(*inference.ModelInferRequest) error{checkRequest, checkInputs, checkOutputs} {
 		if err := check(request); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
@@ -23,7 +25,7 @@ func checkRequest(request *inference.ModelInferRequest) error {
 	if err := checkID(request.GetId()); err != nil {
 		return err
 	}
-	if err := checkParameters(request.GetParameters()); err != nil {
+	if err := checkParameters(request.GetParameters(), emptyFinalParameter); err != nil {
 		return err
 	}
 	return checkSchedule(request.GetParameters())
@@ -54,8 +56,14 @@ func checkInputs(request *inference.ModelInferRequest) error {
 	if len(inputs) == 0 || len(inputs) > MaxTensors {
 		return fmt.Errorf("inputs has %d tensors, 1 to %d are allowed", len(inputs), MaxTensors)
 	}
-	if len(raw) != 0 && len(raw) != len(inputs) {
-		return fmt.Errorf("raw_input_contents has %d entries for %d inputs", len(raw), len(inputs))
+	carried := 0
+	for _, input := range inputs {
+		if !inShared(input.GetParameters()) {
+			carried++
+		}
+	}
+	if len(raw) != 0 && len(raw) != carried {
+		return fmt.Errorf("raw_input_contents has %d entries for %d inputs", len(raw), carried)
 	}
 	for i, input := range inputs {
 		if err := checkTensor(input, inputs[:i]); err != nil {
@@ -96,12 +104,12 @@ func checkTensor[T named](tensor T, before []T) error {
 			return fmt.Errorf("name %q is there twice", tensor.GetName())
 		}
 	}
-	return checkParameters(tensor.GetParameters())
+	return checkParameters(tensor.GetParameters(), sharedRegion, sharedOffset, sharedByteSize)
 }
 
-// checkParameters refuses names that the protocol's extensions reserve for what is not served here: shared memory
-// (extension_shared_memory.md) and Triton's own (extension_parameters.md).
-func checkParameters(parameters map[string]*inference.InferParameter) error {
+// checkParameters refuses names that the protocol's extensions reserve (extension_shared_memory.md, extension_parameters.md)
+// but those that mean something where they are.
+func checkParameters(parameters map[string]*inference.InferParameter, meant ...string) error {
 	if len(parameters) > MaxParameters {
 		return fmt.Errorf("parameters has %d entries, the limit is %d", len(parameters), MaxParameters)
 	}
@@ -110,12 +118,11 @@ func checkParameters(parameters map[string]*inference.InferParameter) error {
 			return fmt.Errorf("parameters: %w", err)
 		}
 		switch {
-		case strings.HasPrefix(name, "shared_memory_"):
-			return fmt.Errorf("parameters[%q]: shared memory is not served", name)
-		case strings.HasPrefix(name, "triton_"), name == "headers":
-			return fmt.Errorf("parameters[%q] is a reserved name", name)
 		case len(value.GetStringParam()) > MaxParameterBytes:
 			return fmt.Errorf("parameters[%q] has %d bytes, the limit is %d", name, len(value.GetStringParam()), MaxParameterBytes)
+		case slices.Contains(meant, name):
+		case strings.HasPrefix(name, sharedPrefix), strings.HasPrefix(name, "triton_"), name == "headers":
+			return fmt.Errorf("parameters[%q] is a reserved name", name)
 		}
 	}
 	return nil
@@ -149,26 +156,35 @@ func checkSchedule(parameters map[string]*inference.InferParameter) error {
 	return nil
 }
 
-// makeRaw checks each tensor's data and turns typed contents into raw ones.
-func makeRaw(request *inference.ModelInferRequest) error {
-	raw := request.GetRawInputContents()
-	typed := len(raw) == 0
-	if typed {
+// makeRaw checks each tensor's data and leaves them in raw_input_contents alone, one entry per input. shared holds the data of
+// inputs in shared memory, which have no entry yet; nil: there are none. A violation gives ErrInvalid.
+func makeRaw(request *inference.ModelInferRequest, shared [][]byte) error {
+	given := request.GetRawInputContents()
+	typed := len(given) == 0
+	raw := given
+	if typed || shared != nil {
 		raw = make([][]byte, len(request.GetInputs()))
 	}
 	for i, input := range request.GetInputs() {
 		var err error
 		switch {
+		case shared != nil && shared[i] != nil:
+			raw[i] = shared[i]
+			err = tensor.Check(input.GetDatatype(), input.GetShape(), raw[i])
+			if input.GetContents() != nil {
+				err = errors.New("contents and shared memory are both given")
+			}
 		case typed:
 			raw[i], err = tensor.Encode(input.GetDatatype(), input.GetShape(), input.GetContents())
 			input.Contents = nil
 		case input.GetContents() != nil:
-			return fmt.Errorf("inputs[%d].contents and raw_input_contents are both given", i)
+			return fmt.Errorf("%w: inputs[%d].contents and raw_input_contents are both given", ErrInvalid, i)
 		default:
+			raw[i], given = given[0], given[1:]
 			err = tensor.Check(input.GetDatatype(), input.GetShape(), raw[i])
 		}
 		if err != nil {
-			return fmt.Errorf("inputs[%d] %q: %w", i, input.GetName(), err)
+			return fmt.Errorf("%w: inputs[%d] %q: %w", ErrInvalid, i, input.GetName(), err)
 		}
 	}
 	request.RawInputContents = raw

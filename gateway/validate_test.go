@@ -4,14 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	"sluice/batcher/runner/functiontest"
 	"sluice/batcher/tensor"
+	"sluice/gateway/sharedmemory"
 	"sluice/proto/gen/inference"
+	"sluice/store"
 )
 
 func int64Parameter(value int64) *inference.InferParameter {
@@ -67,9 +71,14 @@ func TestValidate(t *testing.T) {
 		{`outputs[1]: name "A" is there twice`, func(r *inference.ModelInferRequest) {
 			r.Outputs = []*inference.ModelInferRequest_InferRequestedOutputTensor{{Name: "A"}, {Name: "A"}}
 		}},
-		{`parameters["shared_memory_region"]: shared memory is not served`, func(r *inference.ModelInferRequest) {
+		{`inputs[0]: invalid request: parameters["shared_memory_region"]: shared memory is not served`, func(r *inference.ModelInferRequest) {
+			r.Inputs[0].Parameters = map[string]*inference.InferParameter{"shared_memory_region": textParameter("x")}
+			r.RawInputContents = r.RawInputContents[1:]
+		}},
+		{"raw_input_contents has 2 entries for 1 inputs", func(r *inference.ModelInferRequest) {
 			r.Inputs[0].Parameters = map[string]*inference.InferParameter{"shared_memory_region": textParameter("x")}
 		}},
+		{`parameters["shared_memory_region"] is a reserved name`, parameters("shared_memory_region", textParameter("x"))},
 		{`parameters["triton_x"] is a reserved name`, parameters("triton_x", textParameter("x"))},
 		{`parameters["mine"] has 4097 bytes`, parameters("mine", textParameter(strings.Repeat("x", 4097)))},
 		{`parameters["sequence_id"]: sequences are not served`, parameters("sequence_id", textParameter("x"))},
@@ -85,23 +94,31 @@ func TestValidate(t *testing.T) {
 	} {
 		request := functiontest.Request(1, 0)
 		test.change(request)
-		err := validate(request)
+		_, err := new(service).prepare(store.Tenant{}, request)
 		if test.want == "" && err != nil || test.want != "" && (!errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("error is %v, want %s", err, test.want)
 		}
 	}
 }
 
-// FuzzInfer gives validate any message: it must not fail otherwise than with an error that names little of the input,
+// FuzzInfer has prepare take any message: it must not fail otherwise than with an error that names little of the input,
 // and what it lets through has exactly the data that its shapes need.
 func FuzzInfer(f *testing.F) {
+	regions, user := openRegions(f)
+	if err := regions.Register("default", sharedmemory.Region{Name: "region", Key: "file", ByteSize: regionBytes}, user); err != nil {
+		f.Fatal(err)
+	}
+	s := &service{Config: Config{SharedMemory: regions}}
+	inRegion := functiontest.Request(1, 0)
+	inRegion.Inputs[0].Parameters = inShm("region", 64, 0)
+	inRegion.RawInputContents = inRegion.RawInputContents[1:]
 	typed := functiontest.Request(1, 0)
 	typed.RawInputContents = nil
 	for _, input := range typed.GetInputs() {
 		input.Shape, input.Datatype = []int64{1, 1}, "BYTES"
 		input.Contents = &inference.InferTensorContents{BytesContents: [][]byte{[]byte("a")}}
 	}
-	for _, request := range []*inference.ModelInferRequest{functiontest.Request(1, 0), functiontest.Request(3, 0), typed} {
+	for _, request := range []*inference.ModelInferRequest{functiontest.Request(1, 0), functiontest.Request(3, 0), typed, inRegion} {
 		request.Parameters = map[string]*inference.InferParameter{"timeout": int64Parameter(1)}
 		request.Outputs = []*inference.ModelInferRequest_InferRequestedOutputTensor{{Name: "OUTPUT0"}}
 		message, err := proto.Marshal(request)
@@ -115,12 +132,15 @@ func FuzzInfer(f *testing.F) {
 		if proto.Unmarshal(message, request) != nil {
 			return
 		}
-		if err := validate(request); err != nil {
-			if !errors.Is(err, ErrInvalid) || len(err.Error()) > 2048 {
+		taken, err := s.prepare(store.Tenant{Name: "default"}, request)
+		if err != nil {
+			refused := slices.Contains([]codes.Code{codes.InvalidArgument, codes.NotFound, codes.ResourceExhausted}, statusOf(err).Code())
+			if !refused || len(err.Error()) > 2048 {
 				t.Fatalf("error of %d bytes: %.200q", len(err.Error()), err.Error())
 			}
 			return
 		}
+		defer taken.release()
 		for i, input := range request.GetInputs() {
 			if input.GetContents() != nil {
 				t.Fatalf("inputs[%d] keeps typed contents", i)
