@@ -90,15 +90,15 @@ var layers = []layer{
 	// Programs wire concrete types together.
 	{"cmd/sluice/access", []string{"store", "store/directory", generated}, "who may call the control API, over which door"},
 	{"cmd/sluice", []string{
-		"batcher", "batcher/runner", "batcher/tensor", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "runtime/...",
-		"scheduler/...", "store/...", "cmd/sluice/...", "proto/tensorjson", generated,
+		"batcher", "batcher/runner", "batcher/tensor", "broker/client", "broker/device", "broker/lease", "broker/server", "broker/session", "gateway", "gateway/sharedmemory", "runtime/...",
+		"scheduler/...", "store/...", "cmd/sluice/...", "proto/tensorjson", "vdev/trace", generated,
 	}, "one place wires everything but the worker's side, which would bring a driver in"},
 	{"cmd/sluice/config", nil, "gives any command's flags their values"},
 	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},
 	{"cmd/sluice/doctor", []string{"broker/device", "broker/supervisor"}, "tries what the daemon will do: a probe by a worker among it"},
 	{"broker/device/nvml", []string{"broker/device"}, "asks the management library; only the worker loads it"},
 	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device", "broker/device/opencl", "broker/device/nvml"}, "the only program that loads a driver"},
-	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", generated}, "measures from outside, as a program sees it"},
+	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", "function", generated}, "measures from outside, as a program sees it"},
 }
 
 // neverInDaemon may not be reached from cmd/sluice by any way: a driver that hangs or crashes must not stop the daemon.

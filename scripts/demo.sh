@@ -82,7 +82,7 @@ daemon_answers() {
 }
 
 start_daemon() {
-  local arguments=(--listen "127.0.0.1:$port" --metrics-listen "127.0.0.1:$metrics_port" --sandbox "$sandbox")
+  local arguments=(--listen "127.0.0.1:$port" --http-listen "" --metrics-listen "127.0.0.1:$metrics_port" --sandbox "$sandbox")
   if [[ $sandbox == containerd ]]; then
     arguments+=(--containerd-address "$(scripts/containerd.sh start "$folder/containerd")")
   fi

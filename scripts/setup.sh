@@ -1,11 +1,13 @@
 #!/bin/bash
 # Installs the Debian packages that building, testing and the demo need, and says which. What is there is left alone.
-# Without root it installs nothing: it names what is missing and fails.
+# Without root it installs nothing: it names what is missing and fails. With the word bench, also what make bench measures.
 set -euo pipefail
 
 packages=(
   # The accelerator: PoCL makes an OpenCL device of the CPU; ld links its kernels.
   pocl-opencl-icd ocl-icd-libopencl1 ocl-icd-opencl-dev opencl-headers binutils
+  # A second driver, which is only listed where a test names its vendor file.
+  oclgrind
   # Unmodified programs that the tests run on a leased slice.
   clinfo clpeak python3-pyopencl python3-venv
   # The sandbox.
@@ -13,8 +15,12 @@ packages=(
   # The store that nodes share.
   redis-server
   # Building and checking.
-  gcc libc6-dev clang clang-format clang-tidy protobuf-compiler libprotobuf-dev shellcheck make
+  gcc libc6-dev musl-tools clang clang-format clang-tidy protobuf-compiler libprotobuf-dev shellcheck make
 )
+if [[ "${1:-}" == bench ]]; then
+  # Tuned kernels for products of matrices, and filters for pictures.
+  packages+=(libclblast1 python3-opencv)
+fi
 
 missing=()
 for package in "${packages[@]}"; do

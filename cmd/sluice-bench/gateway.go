@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -58,37 +57,21 @@ func (b *gatewayBench) run(ctx context.Context) error {
 	if b.proxy != "" {
 		return serveProxy(ctx, b.proxy, os.Stdout)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
-	}
-	if b.sluice == "" {
-		b.sluice = filepath.Join(filepath.Dir(self), "sluice")
-	}
-	state, err := os.MkdirTemp("/tmp", "sluice-bench") // short, for the sockets below it
-	if err != nil {
-		return fmt.Errorf("making a state folder: %w", err)
-	}
-	defer os.RemoveAll(state)
-	gateway, err := freeAddress()
+	tested, err := startDaemon(ctx, b.sluice)
 	if err != nil {
 		return err
 	}
-	pid, stop, err := serveDaemon(ctx, b.sluice, state, "--listen", gateway)
+	defer tested.stop()
+	direct, err := b.deploy(ctx, tested)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	direct, err := b.deploy(ctx, state, gateway)
-	if err != nil {
-		return err
-	}
-	proxy, proxyPID, stopProxy, err := startProxy(ctx, self, direct)
+	proxy, proxyPID, stopProxy, err := startProxy(ctx, tested.self, direct)
 	if err != nil {
 		return err
 	}
 	defer stopProxy()
-	rows, err := b.compare(ctx, [wayCount]way{{target: direct}, {proxy, proxyPID}, {gateway, pid}})
+	rows, err := b.compare(ctx, [wayCount]way{{target: direct}, {proxy, proxyPID}, {tested.gateway, tested.pid}})
 	if err != nil {
 		return err
 	}
@@ -97,27 +80,20 @@ func (b *gatewayBench) run(ctx context.Context) error {
 }
 
 // deploy deploys the function and returns its instance's target, once the gateway answers for it.
-func (b *gatewayBench) deploy(ctx context.Context, state, gateway string) (target string, err error) {
+func (b *gatewayBench) deploy(ctx context.Context, tested *testedDaemon) (target string, err error) {
 	program, err := filepath.Abs(b.function)
 	if err != nil {
 		return "", fmt.Errorf("finding the function's program: %w", err)
 	}
-	deploy := exec.CommandContext(ctx, b.sluice, "--state", state, "deploy", "-f", "-")
-	deploy.Stdin = strings.NewReader(fmt.Sprintf(gatewayFunction, program))
-	if out, err := deploy.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("deploying the function: %w: %s", err, out)
-	}
-	client, err := connect(gateway)
+	door, err := connect(tested.gateway)
 	if err != nil {
 		return "", err
 	}
-	defer client.close()
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	if _, err := client.ModelInfer(ctx, simpleRequest()); err != nil {
-		return "", fmt.Errorf("asking the function through the gateway: %w", err)
+	defer door.close()
+	if err := tested.deploy(ctx, door, fmt.Sprintf(gatewayFunction, program), simpleRequest()); err != nil {
+		return "", err
 	}
-	sockets, err := filepath.Glob(filepath.Join(state, "functions", "*", "function.sock"))
+	sockets, err := filepath.Glob(filepath.Join(tested.state, "functions", "*", "function.sock"))
 	if err != nil || len(sockets) != 1 {
 		return "", fmt.Errorf("finding the function's socket: %d found, %w", len(sockets), err)
 	}

@@ -3,7 +3,10 @@
 //	sluice-bench vdev     an OpenCL program's calls, on the bare driver and through sluice
 //	sluice-bench gateway  requests to a function: directly, through a bare proxy, and through the gateway
 //	sluice-bench batcher  batching policies on a simulated device, next to the optimum
-//	sluice-bench measure  one side of it: prints the samples of the driver that the loader finds
+//	sluice-bench live     batching policies on running functions
+//	sluice-bench linear   be the function whose batches do not pay, for live
+//	sluice-bench measure  one side of vdev: prints the samples of the driver that the loader finds
+//	sluice-bench client   one client of many: counts kernels from the moment at which it is told to
 package main
 
 import (
@@ -15,6 +18,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"sluice/function"
 )
 
 func main() {
@@ -28,11 +33,13 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: sluice-bench vdev|gateway|batcher|measure")
+		return fmt.Errorf("usage: sluice-bench vdev|gateway|batcher|live|linear|measure|client")
 	}
 	switch args[0] {
 	case "measure":
-		return json.NewEncoder(os.Stdout).Encode(measureAll())
+		return measureCommand(args[1:])
+	case "client":
+		return measureRate(os.Stdin, os.Stdout)
 	case "vdev":
 		var b vdevBench
 		flags := flag.NewFlagSet("vdev", flag.ContinueOnError)
@@ -62,6 +69,32 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return b.run(ctx)
+	case "live":
+		var b liveBench
+		if err := b.flags().Parse(args[1:]); err != nil {
+			return err
+		}
+		return b.run(ctx)
+	case "linear":
+		function.Main(linear{})
+		return nil
 	}
-	return fmt.Errorf("%q is not a benchmark: vdev, gateway, batcher or measure", args[0])
+	return fmt.Errorf("%q is not a benchmark: vdev, gateway, batcher, live, linear, measure or client", args[0])
+}
+
+func measureCommand(args []string) error {
+	flags := flag.NewFlagSet("measure", flag.ContinueOnError)
+	seen := flags.Uint("seen", 0, "number of a program that has been built before")
+	apps := flags.Bool("apps", false, "run whole programs")
+	build := flags.Uint("build", 0, "build only the program of this number")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *apps {
+		return json.NewEncoder(os.Stdout).Encode(measureApps())
+	}
+	if *build != 0 {
+		return json.NewEncoder(os.Stdout).Encode(buildOnce(*build))
+	}
+	return json.NewEncoder(os.Stdout).Encode(measureAll(*seen))
 }

@@ -19,4 +19,18 @@ extern const struct measure measures[];
 // driver refuses.
 double measure_start(void);
 
+// A moment in time.
+double measure_now_us(void);
+
+// Multiplies matrices with CLBlast, from platform to result, and returns how long
+// it took; a negative number where the library is not installed.
+double measure_clblast(void);
+
+// Builds a program, launches its kernel for the first time and returns how long
+// both took. Programs of different numbers differ.
+double measure_build(unsigned number);
+
+// Launches kernels without waiting, in batches, and returns how many a second.
+double measure_rate(double seconds);
+
 #endif

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+
 	"sluice/broker/dispatch"
 	"sluice/broker/handover"
 	"sluice/broker/worker"
@@ -17,8 +20,9 @@ func openLease(a handover.Assign) (worker.Server, error) {
 		return nil, err
 	}
 	opened, err := dispatch.NewLease(dispatch.Limits{
-		Output:      output,
-		MemoryBytes: a.MemoryBytes, PlatformIndex: a.PlatformIndex, DeviceIndex: a.DeviceIndex,
+		Output:       output,
+		HeaderFolder: filepath.Join(os.TempDir(), "headers"),
+		MemoryBytes:  a.MemoryBytes, PlatformIndex: a.PlatformIndex, DeviceIndex: a.DeviceIndex,
 	})
 	if err != nil {
 		return nil, err

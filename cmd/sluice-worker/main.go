@@ -84,7 +84,7 @@ func serve() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	return worker.New(ready, openLease, log).Run(ctx, listener)
+	return worker.New(ready, os.Getenv(handover.BuildsVariable), openLease, log).Run(ctx, listener)
 }
 
 func controlListener() (*net.UnixListener, error) {

@@ -38,7 +38,7 @@ func dialDaemon(g *globals) (*grpc.ClientConn, error) {
 		if err := probeDaemon(g.socket()); err != nil {
 			return nil, err
 		}
-		return dial("unix://"+g.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		return dial("unix:"+g.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
 	secured, err := g.remote.credentials()
 	if err != nil {

@@ -32,6 +32,10 @@ const stateMode = 0o755
 // behind, and a collection takes a core from requests. GOGC overrides it.
 const gcPercent = 400
 
+// memoryLimitBytes is from which heap on collections come as often as it takes to stay below: by gcPercent alone, clients that
+// keep much alive would make it five times as large. GOMEMLIMIT overrides it.
+const memoryLimitBytes = 1536 << 20
+
 // serve makes every part of the daemon and joins them; this function is the list of parts. It returns when ctx has ended and all
 // of them are gone; its cause says whether what they run ends too (errEndAll) or goes on.
 func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) {
@@ -48,6 +52,11 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		return err
 	}
 	metrics := newMetrics()
+	traces, err := openTracing(ctx, log.With("component", "tracing"))
+	if err != nil {
+		return err
+	}
+	defer closing(&err, traces)
 	broker, brokerClient, err := openBroker(ctx, flags, metrics, log)
 	if err != nil {
 		return err
@@ -59,7 +68,7 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		return err
 	}
 	defer closing(&err, confined)
-	rollout, err := openRollout(flags, registry, confined, brokerClient, metrics, log)
+	rollout, err := openRollout(flags, registry, confined, brokerClient, metrics, traces, log)
 	if err != nil {
 		return err
 	}
@@ -74,9 +83,14 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	if err != nil {
 		return err
 	}
+	shared, err := openSharedMemory(flags)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, shared)
 	front := gateway.New(gateway.Config{
-		Credentials: doors.secured,
-		Tenants:     callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
+		Credentials: doors.secured, SharedMemory: shared, Tracer: traces.tracer(),
+		Tenants: callers{known}, Functions: rollout, Runner: rollout.routes, DefaultTenant: flags.anonymousTenant,
 		Log: log.With("component", "gateway"),
 	})
 	control := &controlServer{
@@ -84,17 +98,27 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		log: log.With("component", "control"),
 	}
 	doors.register(control, broker)
-	listeners, err := listen(flags)
+	listeners, err := listen(flags, doors.web)
 	if err != nil {
 		return err
 	}
-	log.Info("serving", "gateway", flags.listen, "metrics", flags.metricsListen, "socket", flags.in(socketName), "sandbox", flags.sandbox)
+	log.Info("serving", "gateway", flags.listen, "http", flags.httpListen, "metrics", flags.metricsListen, "socket", flags.in(socketName), "sandbox", flags.sandbox)
 	handOver := func() {
 		rollout.executor.Leave()
 		broker.Leave()
 	}
-	return runComponents(ctx, log, handOver, []component{
+	return runComponents(ctx, log, handOver, components(front, known, rollout, doors, broker, metrics, listeners))
+}
+
+// components are the parts that run, in the order of the requests' way.
+func components(
+	front *gateway.Server, known *directory.Directory, rollout *rollout, doors doors, broker *server.Server,
+	metrics *prometheus.Registry, listeners listeners,
+) []component {
+	return []component{
 		{"gateway", func(ctx context.Context) error { return front.Run(ctx, listeners.gateway) }},
+		{"intake", front.RunIntake},
+		{"http", func(ctx context.Context) error { return serveHTTP(ctx, front, listeners.http) }},
 		{"directory", known.Run},
 		{"rollout", rollout.Run},
 		{"executor", rollout.executor.Run},
@@ -103,7 +127,7 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 		{"socket", func(ctx context.Context) error { return serveAPI(ctx, doors.operator, listeners.socket) }},
 		{"broker", broker.Run},
 		{"metrics", func(ctx context.Context) error { return serveMetrics(ctx, metrics, listeners.metrics) }},
-	})
+	}
 }
 
 // prepareProcess makes what every part needs to be there.
@@ -113,6 +137,9 @@ func prepareProcess(flags serveFlags) error {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimitBytes)
 	}
 	return nil
 }
@@ -146,14 +173,14 @@ func openBroker(
 // openRollout joins the route table and the executor.
 func openRollout(
 	flags serveFlags, registry store.Registry, confined sandbox.Sandbox, broker *client.Client,
-	metrics *prometheus.Registry, log *slog.Logger,
+	metrics *prometheus.Registry, traces tracing, log *slog.Logger,
 ) (*rollout, error) {
 	node, err := executor.ThisNode()
 	if err != nil {
 		return nil, err
 	}
 	r := newRollout(registry, log.With("component", "rollout"))
-	r.routes = runner.New(runner.Config{Demand: r, Log: log.With("component", "runner"), Metrics: metrics})
+	r.routes = runner.New(runner.Config{Demand: r, Log: log.With("component", "runner"), Metrics: metrics, Tracer: traces.tracer()})
 	r.executor, err = executor.New(executor.Config{
 		Node: node, FunctionFolder: flags.in("functions"), LogFolder: flags.in("logs"), Sandbox: confined, Broker: broker,
 		Routes: routes{r.routes}, Log: log.With("component", "executor"), Metrics: metrics,

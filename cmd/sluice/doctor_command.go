@@ -28,7 +28,7 @@ func newDoctorCommand(g *globals) *cobra.Command {
 			findings := doctor.Examine(cmd.Context(), doctor.Host{
 				StateFolder: flags.stateFolder, Containers: flags.sandbox == sandboxContainerd, ContainerdAddress: flags.containerdAddress,
 				WorkerPath: flags.worker, ShimPath: flags.shim, Running: probeDaemon(flags.in(socketName)) == nil,
-				Addresses: []string{flags.listen, flags.metricsListen},
+				Addresses: slices.DeleteFunc([]string{flags.listen, flags.httpListen, flags.metricsListen}, func(address string) bool { return address == "" }),
 			})
 			var rows [][]string
 			for _, f := range findings {

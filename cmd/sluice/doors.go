@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 
@@ -10,6 +11,8 @@ import (
 
 	"sluice/broker/server"
 	"sluice/cmd/sluice/access"
+	"sluice/gateway"
+	"sluice/gateway/sharedmemory"
 	"sluice/proto/gen/control"
 	"sluice/store/directory"
 )
@@ -17,6 +20,7 @@ import (
 // doors are the ways to the control API and the broker's.
 type doors struct {
 	secured  credentials.TransportCredentials // nil: no TLS
+	web      *tls.Config                      // the same for HTTP
 	operator *grpc.Server
 	tenants  *grpc.Server // nil: closed
 }
@@ -29,6 +33,9 @@ func openDoors(flags serveFlags, known *directory.Directory, log *slog.Logger) (
 		return d, nil
 	}
 	if d.secured, err = flags.certificates.Credentials(log); err != nil {
+		return d, err
+	}
+	if d.web, err = flags.certificates.TLS(log, "http/1.1"); err != nil {
 		return d, err
 	}
 	if flags.controlListen != "" {
@@ -46,6 +53,14 @@ func (d doors) register(api control.ControlServer, broker *server.Server) {
 	}
 }
 
+// openSharedMemory gives nil where none is served.
+func openSharedMemory(flags serveFlags) (*sharedmemory.Regions, error) {
+	if flags.sharedMemoryFolder == "" {
+		return nil, nil
+	}
+	return sharedmemory.Open(flags.sharedMemoryFolder)
+}
+
 // serveTenants does nothing where the tenants' door is closed.
 func (d doors) serveTenants(ctx context.Context, listener net.Listener) error {
 	if d.tenants == nil {
@@ -53,4 +68,13 @@ func (d doors) serveTenants(ctx context.Context, listener net.Listener) error {
 		return nil
 	}
 	return serveAPI(ctx, d.tenants, listener)
+}
+
+// serveHTTP does nothing where the gateway speaks gRPC alone.
+func serveHTTP(ctx context.Context, front *gateway.Server, listener net.Listener) error {
+	if listener == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return front.RunHTTP(ctx, listener)
 }

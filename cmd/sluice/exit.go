@@ -15,7 +15,7 @@ import (
 	"sluice/store"
 )
 
-// Exit codes, as docs/command-line.md lists them. `sluice run` ends with its program's instead.
+// Exit codes, as docs/command-line.md lists them. `sluice run` and `sluice trace` end with their program's instead.
 const (
 	exitFailed      = 1
 	exitUsage       = 2 // wrong arguments or input: the same again fails again

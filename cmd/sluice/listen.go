@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"google.golang.org/grpc"
+
+	"sluice/gateway"
 )
 
 const (
@@ -24,23 +27,39 @@ const (
 // listeners are the daemon's doors.
 type listeners struct {
 	gateway net.Listener
+	http    net.Listener // nil: the gateway speaks gRPC alone
 	metrics net.Listener
 	socket  net.Listener
 	control net.Listener // nil: tenants do not reach the control API
 }
 
-func listen(flags serveFlags) (l listeners, err error) {
+// listen opens the doors; web is HTTP's TLS, nil for none.
+func listen(flags serveFlags, web *tls.Config) (l listeners, err error) {
 	defer func() {
 		if err != nil {
-			for _, open := range []net.Listener{l.gateway, l.metrics, l.socket, l.control} {
+			for _, open := range []net.Listener{l.gateway, l.http, l.metrics, l.socket, l.control} {
 				if open != nil {
 					err = errors.Join(err, open.Close())
 				}
 			}
 		}
 	}()
+	limit, err := gateway.NewConnectionLimit()
+	if err != nil {
+		return l, err
+	}
 	if l.gateway, err = net.Listen("tcp", flags.listen); err != nil {
 		return l, fmt.Errorf("--listen: %w", err)
+	}
+	l.gateway = limit.Listen(l.gateway)
+	if flags.httpListen != "" {
+		if l.http, err = net.Listen("tcp", flags.httpListen); err != nil {
+			return l, fmt.Errorf("--http-listen: %w", err)
+		}
+		l.http = limit.Listen(l.http)
+		if web != nil {
+			l.http = tls.NewListener(l.http, web)
+		}
 	}
 	if l.metrics, err = net.Listen("tcp", flags.metricsListen); err != nil {
 		return l, fmt.Errorf("--metrics-listen: %w", err)

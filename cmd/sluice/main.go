@@ -60,7 +60,7 @@ func newRootCommand() *cobra.Command {
 	g.remote.register(flags)
 	root.AddCommand(
 		newServeCommand(&g), newImageCommand(&g), newDeployCommand(&g), newFunctionsCommand(&g), newRemoveCommand(&g), newInvokeCommand(&g),
-		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g),
+		newDevicesCommand(&g), newLeasesCommand(&g), newInstancesCommand(&g), newLogsCommand(&g), newRunCommand(&g), newTraceCommand(&g),
 		newTenantsCommand(&g), newConfigCommand(&g), newDescribeCommand(&g), newTopCommand(&g), newDoctorCommand(&g), newDrainCommand(&g),
 	)
 	prepareCommands(root)

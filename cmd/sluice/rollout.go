@@ -84,7 +84,8 @@ func (r *rollout) apply(version store.Version) error {
 	}
 	batch := version.Spec.Batch
 	err := r.routes.SetRoute(runner.Key(key), runner.Route{
-		Policy: batch.Policy, MaxSize: batch.MaxSize, MaxWait: batch.MaxWait, StartTimeout: version.Spec.Scale.StartTimeout,
+		Policy: batch.Policy, MaxSize: batch.MaxSize, MaxWait: batch.MaxWait, SLO: batch.SLO, Pad: batch.Pad,
+		StartTimeout: version.Spec.Scale.StartTimeout,
 	})
 	if err != nil {
 		return err
@@ -166,11 +167,17 @@ func (r *rollout) EndpointFailed(key runner.Key, instance string, err error) {
 	r.executor.EndpointFailed(scheduler.Key(key), instance, err)
 }
 
-// Resolve implements gateway.Functions: only the current Version takes requests.
+// Resolve implements gateway.Functions: the current Version takes requests, and one that was replaced those that name it, until
+// it is retired.
 func (r *rollout) Resolve(_ context.Context, tenant, model, version string) (runner.Key, error) {
 	r.mutex.Lock()
 	found, ok := r.current[tenant][model]
+	named := scheduler.Key{Tenant: tenant, Function: model, Version: version}
+	_, retiring := r.retiring[named]
 	r.mutex.Unlock()
+	if ok && retiring {
+		return runner.Key(named), nil
+	}
 	key := found.key
 	if !ok {
 		return runner.Key{}, fmt.Errorf("function %s: %w", model, store.ErrNotFound)

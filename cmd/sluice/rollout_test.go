@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,7 +65,7 @@ func TestDeployedFunctionIsResolved(t *testing.T) {
 		}
 	}
 	for _, missing := range []struct{ tenant, model, version string }{
-		{store.DefaultTenant, "adder", "1"},
+		{store.DefaultTenant, "adder", "3"},
 		{store.DefaultTenant, "other", ""},
 		{"other", "adder", ""},
 	} {
@@ -92,6 +93,9 @@ func TestReplacedVersionGoesWhenItIsIdle(t *testing.T) {
 	if _, err := r.deploy(t.Context(), store.DefaultTenant, testSpec(t, "adder")); err != nil {
 		t.Fatal(err)
 	}
+	if named, err := r.Resolve(t.Context(), store.DefaultTenant, "adder", old.Number); err != nil || named != runner.Key(key) {
+		t.Errorf("version %s, which still runs, is resolved as %v, %v", old.Number, named, err)
+	}
 	later := time.Now().Add(retireAfter)
 	if idle := r.idleRetiring(later); len(idle) != 0 {
 		t.Errorf("%v would go with a request on it", idle)
@@ -107,6 +111,9 @@ func TestReplacedVersionGoesWhenItIsIdle(t *testing.T) {
 	r.retire(key)
 	if _, err := r.routes.Route(runner.Key(key)); !errors.Is(err, runner.ErrNoRoute) {
 		t.Errorf("the route is still there: %v", err)
+	}
+	if _, err := r.Resolve(t.Context(), store.DefaultTenant, "adder", old.Number); !errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), "version "+old.Number) {
+		t.Errorf("the version that went is resolved: %v", err)
 	}
 }
 

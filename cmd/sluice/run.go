@@ -53,15 +53,22 @@ func newRunCommand(g *globals) *cobra.Command {
 				return err
 			}
 			return withBroker(cmd.Context(), g, func(ctx context.Context, broker *client.Client) error {
-				return runLeased(ctx, g, broker, request, args)
+				return runLeased(ctx, g, broker, request, func(environment map[string]string) (int, error) {
+					return runProgram(args, environment)
+				})
 			})
 		},
 	}
+	addRunFlags(command, &flags)
+	return command
+}
+
+// addRunFlags gives a command that runs a program the flags of its slice; what follows the first argument is the program's.
+func addRunFlags(command *cobra.Command, flags *runFlags) {
 	command.Flags().SetInterspersed(false)
 	command.Flags().StringVar(&flags.memory, "memory", "1Gi", "device memory of the slice")
 	command.Flags().IntVar(&flags.compute, "compute", 0, "thousandths of the device to reserve")
 	command.Flags().StringVar(&flags.device, "device", "", "the device's id, as `sluice devices` lists it; empty for any")
-	return command
 }
 
 func runRequest(g *globals, flags runFlags) (lease.Request, error) {
@@ -81,8 +88,8 @@ func runRequest(g *globals, flags runFlags) (lease.Request, error) {
 	return request, request.Validate()
 }
 
-// runLeased holds a lease for as long as the program runs.
-func runLeased(ctx context.Context, g *globals, broker *client.Client, request lease.Request, args []string) error {
+// runLeased holds a lease for as long as run takes, which runs a program with the lease's environment.
+func runLeased(ctx context.Context, g *globals, broker *client.Client, request lease.Request, run func(map[string]string) (int, error)) error {
 	state, err := filepath.Abs(g.stateFolder)
 	if err != nil {
 		return err
@@ -102,7 +109,7 @@ func runLeased(ctx context.Context, g *globals, broker *client.Client, request l
 		defer close(ended)
 		keepLease(held, broker, granted.ID)
 	}()
-	code, runErr := runProgram(args, inject.At(state).Process(&granted))
+	code, runErr := run(inject.At(state).Process(&granted))
 	stopHolding()
 	<-ended
 

@@ -21,17 +21,23 @@ const (
 	sandboxProcess    = "process"
 )
 
-const metricsListenDefault = "127.0.0.1:8002"
+// Where a daemon listens unless told otherwise: Triton's ports.
+const (
+	httpListenDefault    = "127.0.0.1:8000"
+	metricsListenDefault = "127.0.0.1:8002"
+)
 
 // serveFlags is how a daemon is to run.
 type serveFlags struct {
 	stateFolder         string // absolute
 	store               string // URL of a Redis; empty: a file in the state folder
 	listen              string
+	httpListen          string // empty: the gateway speaks gRPC alone
 	metricsListen       string
 	controlListen       string // empty: tenants do not reach the control API
 	certificates        access.CertificateFiles
 	anonymousTenant     string // empty: requests need an API key
+	sharedMemoryFolder  string // empty: shared memory is not served
 	sandbox             string
 	containerdAddress   string
 	containerdNamespace string
@@ -70,6 +76,7 @@ func newServeCommand(g *globals) *cobra.Command {
 // register declares the settings of the daemon. They are in the configuration file and the environment by that alone.
 func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.listen, "listen", listenDefault, "where the gateway serves gRPC")
+	set.StringVar(&f.httpListen, "http-listen", httpListenDefault, "where the gateway serves the same protocol over HTTP; empty: nowhere")
 	set.StringVar(&f.store, "store", "", "where functions, tenants and keys are kept: a Redis as redis://host:6379 (docs/store.md; default store.bolt in the state folder)")
 	set.StringVar(&f.controlListen, "control-listen", "", "where tenants reach the control API with their API keys, over TLS; empty: nowhere")
 	set.StringVar(&f.certificates.Certificate, "tls-certificate", "", "the PEM certificate of the gateway and of --control-listen, read again when it changes; empty: the gateway speaks no TLS")
@@ -77,11 +84,12 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.certificates.ClientCA, "tls-client-ca", "", "the CA whose certificates clients must show; empty: they need none")
 	set.StringVar(&f.metricsListen, "metrics-listen", metricsListenDefault, "where /metrics is served over HTTP")
 	set.StringVar(&f.anonymousTenant, "anonymous-tenant", store.DefaultTenant, "whose the requests without an API key are; empty refuses them")
+	set.StringVar(&f.sharedMemoryFolder, "shared-memory-folder", "", "the folder, such as /dev/shm, in which clients of this host may share files with the gateway (docs/protocol.md); empty: none")
 	set.StringVar(&f.sandbox, "sandbox", sandboxContainerd, "how functions are confined: containerd, or process (not at all)")
 	set.StringVar(&f.containerdAddress, "containerd-address", containerd.DefaultAddress, "containerd's socket")
 	set.StringVar(&f.containerdNamespace, "containerd-namespace", containerd.DefaultNamespace, "containerd's namespace for images and containers")
 	set.StringVar(&f.worker, "worker", "", "the program that serves a lease (default sluice-worker beside this program)")
-	set.StringVar(&f.shim, "shim", "", "the library that programs are given (default ../lib/libsluice-opencl.so from this program)")
+	set.StringVar(&f.shim, "shim", "", "the library that programs are given (default ../lib/sluice/libsluice-opencl.so from this program)")
 	set.IntVar(&f.warmWorkers, "warm-workers", 1, "workers that wait with the driver loaded")
 }
 
@@ -136,7 +144,7 @@ func (f *serveFlags) locate(g *globals) (err error) {
 		f.worker = filepath.Join(folder, "sluice-worker")
 	}
 	if f.shim == "" {
-		f.shim = filepath.Join(folder, "../lib/libsluice-opencl.so")
+		f.shim = filepath.Join(folder, "../lib/sluice/libsluice-opencl.so")
 	}
 	return nil
 }

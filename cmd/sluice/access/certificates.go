@@ -26,8 +26,9 @@ type CertificateFiles struct {
 
 // certificates is what the files hold.
 type certificates struct {
-	files CertificateFiles
-	log   *slog.Logger
+	files    CertificateFiles
+	protocol string
+	log      *slog.Logger
 
 	mutex  sync.Mutex
 	config *tls.Config
@@ -41,18 +42,27 @@ type stamp struct {
 	size     int64
 }
 
-// Credentials reads the files, and reads them again when they have changed: connections made from then on see the new ones.
-// Files that make no sense leave the old ones in place.
+// Credentials are TLS's for gRPC.
 func (f CertificateFiles) Credentials(log *slog.Logger) (credentials.TransportCredentials, error) {
-	c := &certificates{files: f, log: log}
+	config, err := f.TLS(log, "h2")
+	if err != nil {
+		return nil, err
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// TLS reads the files, and reads them again when they have changed: connections made from then on see the new ones. Files that
+// make no sense leave the old ones in place. protocol is what is spoken over it, by its ALPN name.
+func (f CertificateFiles) TLS(log *slog.Logger, protocol string) (*tls.Config, error) {
+	c := &certificates{files: f, protocol: protocol, log: log}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
-	return credentials.NewTLS(&tls.Config{
+	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
-		NextProtos:         []string{"h2"},
+		NextProtos:         []string{protocol},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil },
-	}), nil
+	}, nil
 }
 
 func (c *certificates) current() *tls.Config {
@@ -82,7 +92,7 @@ func (c *certificates) load() error {
 	if err != nil {
 		return fmt.Errorf("reading the certificate: %w", err)
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{own}}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{c.protocol}, Certificates: []tls.Certificate{own}}
 	if c.files.ClientCA != "" {
 		text, err := os.ReadFile(c.files.ClientCA)
 		if err != nil {

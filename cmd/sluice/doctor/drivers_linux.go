@@ -23,7 +23,7 @@ const (
 func checkPrograms(_ context.Context, host Host) Finding {
 	for _, path := range []string{host.WorkerPath, host.ShimPath} {
 		if _, err := os.Stat(path); err != nil {
-			return missing(err.Error(), "make build, or put sluice-worker beside sluice and libsluice-opencl.so into ../lib")
+			return missing(err.Error(), "make build, or put sluice-worker beside sluice and libsluice-opencl.so into ../lib/sluice")
 		}
 	}
 	return ok("worker and library are there")

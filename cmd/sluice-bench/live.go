@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sluice/batcher/simulator"
+)
+
+// liveBench compares batching policies on running functions: one whose batches pay, the network mlp on the device, and one
+// whose batches do not, each deployed once per policy. Requests come when they come (an open loop), and an answer counts if
+// it is there within the SLO after its request's arrival. The policies take turns, so that a neighbour's load meets each.
+type liveBench struct {
+	sluice, function, json, loads string
+	rounds                        int
+	duration, slo                 time.Duration
+}
+
+// The windows of the sweep: largest sizes, and the longest waits in milliseconds.
+var (
+	windowSizes = []int{8, 16, 32}
+	windowWaits = []int{2, 5, 10, 20}
+)
+
+// subject is a function under one policy.
+type subject struct {
+	model, policy string
+	// batch is the policy as function.yaml spells it.
+	batch string
+}
+
+func (s subject) name() string { return s.model + "-" + s.policy }
+
+// subjects lists each model under each of its policies; the windows are swept for the one whose batches pay.
+func subjects() []subject {
+	var all []subject
+	for _, model := range []string{modelMLP, modelLinear} {
+		all = append(
+			all,
+			subject{model, "adaptive", "{policy: adaptive, max_size: 32}"},
+			subject{model, "none", "{policy: none}"},
+		)
+	}
+	for _, size := range windowSizes {
+		for _, wait := range windowWaits {
+			all = append(all, subject{
+				modelMLP, fmt.Sprintf("window-%d-%dms", size, wait),
+				fmt.Sprintf("{policy: window, max_size: %d, max_wait_ms: %d}", size, wait),
+			})
+		}
+	}
+	return all
+}
+
+// The models.
+const (
+	modelMLP    = "mlp"
+	modelLinear = "linear"
+)
+
+// liveFunction has room in the scheduler for all subjects at once: of the device, only one is asked at a time.
+const liveFunction = `apiVersion: sluice/v1
+kind: Function
+name: %s
+command: [%s]
+resources: {cpu: 50m, memory: 512Mi}
+%s
+batch: %s
+scale: {min: 1, max: 1, start_timeout_s: 300}
+`
+
+// liveRow is one policy's result at one point, over all rounds.
+type liveRow struct {
+	Model    string  `json:"model"`
+	Policy   string  `json:"policy"`
+	Arrivals string  `json:"arrivals"`
+	Load     float64 `json:"load"`
+	// Rate, Goodput are requests and answers on time in a second: the medians of the rounds.
+	Rate        float64 `json:"rate_rps"`
+	Goodput     float64 `json:"goodput_rps"`
+	MachineLoad float64 `json:"machine_load"`
+}
+
+func (b *liveBench) flags() *flag.FlagSet {
+	flags := flag.NewFlagSet("live", flag.ContinueOnError)
+	flags.StringVar(&b.sluice, "sluice", "", "the sluice program (default: beside this one)")
+	flags.StringVar(&b.function, "function", "build/examples/mlp/mlp", "the program of the function mlp")
+	flags.StringVar(&b.json, "json", "", "where the rows are written as JSON")
+	flags.StringVar(&b.loads, "loads", "0.5,0.8,1,1.3", "arrivals in parts of the capacity")
+	flags.IntVar(&b.rounds, "rounds", 3, "times that each policy is measured at each point")
+	flags.DurationVar(&b.duration, "duration", 1500*time.Millisecond, "of one measurement")
+	flags.DurationVar(&b.slo, "slo", 50*time.Millisecond, "within which an answer is on time")
+	return flags
+}
+
+func (b *liveBench) run(ctx context.Context) error {
+	loads, err := b.parseLoads()
+	if err != nil {
+		return err
+	}
+	daemon, err := startDaemon(ctx, b.sluice)
+	if err != nil {
+		return err
+	}
+	defer daemon.stop()
+	door, err := connect(daemon.gateway)
+	if err != nil {
+		return err
+	}
+	defer door.close()
+	tested := subjects()
+	for _, s := range tested {
+		if err := b.deploy(ctx, daemon, door, s); err != nil {
+			return err
+		}
+	}
+	rows, err := b.measure(ctx, door, tested, loads)
+	if err != nil {
+		return err
+	}
+	printLive(rows)
+	return writeRows(b.json, rows)
+}
+
+func (b *liveBench) parseLoads() ([]float64, error) {
+	var loads []float64
+	for _, text := range strings.Split(b.loads, ",") {
+		load, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(load > 0 && load <= 10) {
+			return nil, fmt.Errorf("load %q must be a number above 0 and at most 10", text)
+		}
+		loads = append(loads, load)
+	}
+	if b.rounds < 1 || b.duration < 100*time.Millisecond || b.slo < time.Millisecond {
+		return nil, fmt.Errorf("needs at least 1 round of 100ms, and an SLO of 1ms")
+	}
+	return loads, nil
+}
+
+// deploy deploys a subject and waits until it answers, so that no start is in the way of another's.
+func (b *liveBench) deploy(ctx context.Context, daemon *testedDaemon, door client, s subject) error {
+	program, err := filepath.Abs(b.function)
+	if err != nil {
+		return fmt.Errorf("finding the function's program: %w", err)
+	}
+	command, device := strconv.Quote(program), "device: {api: opencl, memory: 128Mi, compute: 50}"
+	if s.model == modelLinear {
+		command, device = fmt.Sprintf("%q, linear", daemon.self), ""
+	}
+	return daemon.deploy(ctx, door, fmt.Sprintf(liveFunction, s.name(), command, device, s.batch), liveRequest(s))
+}
+
+// measure warms each subject up, then has them take turns at each point.
+func (b *liveBench) measure(ctx context.Context, door client, tested []subject, loads []float64) ([]liveRow, error) {
+	capacity := make(map[string]float64)
+	for _, s := range tested {
+		rate, err := closedLoop(ctx, door, s, warmUpConnections, b.duration)
+		if err != nil {
+			return nil, err
+		}
+		capacity[s.model] = max(capacity[s.model], rate)
+	}
+	fmt.Printf("capacity: mlp %.0f, linear %.0f requests a second; SLO %v\n", capacity[modelMLP], capacity[modelLinear], b.slo)
+	var rows []liveRow
+	for _, process := range simulator.Processes()[:2] {
+		for _, load := range loads {
+			point := make([]liveRow, len(tested))
+			goodputs := make([][]float64, len(tested))
+			for round := range b.rounds {
+				for turn := range tested {
+					i := (turn + round*5) % len(tested)
+					s := tested[i]
+					rate := load * capacity[s.model]
+					goodput, err := b.openLoop(ctx, door, s, process, rate, uint64(round))
+					if err != nil {
+						return nil, err
+					}
+					goodputs[i] = append(goodputs[i], goodput)
+					point[i] = liveRow{Model: s.model, Policy: s.policy, Arrivals: process.Name, Load: load, Rate: rate}
+				}
+			}
+			for i := range point {
+				point[i].Goodput, point[i].MachineLoad = median(goodputs[i]), loadAverage()
+			}
+			rows = append(rows, point...)
+		}
+	}
+	return rows, nil
+}
+
+// printLive prints one line for each point: what adaptive has, and what the others have.
+func printLive(rows []liveRow) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "model\tarrivals\tload\trate\tadaptive\tbest window\tratio\tnone\tratio\tmachine\t")
+	type point struct {
+		model, arrivals string
+		load            float64
+	}
+	at := func(r liveRow) point { return point{r.Model, r.Arrivals, r.Load} }
+	for i, r := range rows {
+		if slices.IndexFunc(rows, func(o liveRow) bool { return at(o) == at(r) }) == i {
+			printPoint(w, slices.DeleteFunc(slices.Clone(rows), func(o liveRow) bool { return at(o) != at(r) }))
+		}
+	}
+	_ = w.Flush()
+}
+
+func printPoint(w *tabwriter.Writer, point []liveRow) {
+	var adaptive, none, window liveRow
+	for _, r := range point {
+		switch {
+		case r.Policy == "adaptive":
+			adaptive = r
+		case r.Policy == "none":
+			none = r
+		case r.Goodput > window.Goodput:
+			window = r
+		}
+	}
+	best := "-\t-"
+	if window.Policy != "" {
+		best = fmt.Sprintf("%.0f (%s)\t%.2f", window.Goodput, strings.TrimPrefix(window.Policy, "window-"), adaptive.Goodput/window.Goodput)
+	}
+	fmt.Fprintf(w, "%s\t%s\t%.1f\t%.0f\t%.0f\t%s\t%.0f\t%.2f\t%.1f\t\n", adaptive.Model, adaptive.Arrivals, adaptive.Load, adaptive.Rate,
+		adaptive.Goodput, best, none.Goodput, adaptive.Goodput/max(none.Goodput, 1), adaptive.MachineLoad)
+}
