@@ -29,11 +29,13 @@ type system struct {
 	root       string                           // of the repository
 	folder     string                           // everything that this run writes
 	address    string                           // of the gateway
+	http       string                           // of the gateway, over HTTP
 	metrics    string                           // address of /metrics
 	sandbox    string                           // containerd or process
 	containerd string                           // socket, for the former
 	store      string                           // URL of a Redis; empty: a file
 	flags      []string                         // more of the daemon's
+	variables  []string                         // more of the daemon's environment
 	secured    credentials.TransportCredentials // nil: the gateway speaks no TLS
 	daemon     *exec.Cmd
 	exited     chan error // how the daemon ended, once
@@ -84,6 +86,7 @@ func (s *system) state() string             { return filepath.Join(s.folder, "st
 // start brings up containerd and the daemon, and deploys the examples.
 func (s *system) start() error {
 	s.sandbox = "containerd"
+	s.flags = []string{"--shared-memory-folder", "/dev/shm"}
 	if err := s.startContainerd(); err != nil {
 		return err
 	}
@@ -130,6 +133,9 @@ func (s *system) choosePorts() (err error) {
 	if s.address, err = freeAddress(); err != nil {
 		return err
 	}
+	if s.http, err = freeAddress(); err != nil {
+		return err
+	}
 	s.metrics, err = freeAddress()
 	return err
 }
@@ -155,10 +161,11 @@ func (s *system) launchDaemon() error {
 	}
 	defer log.Close()
 	arguments := []string{
-		"serve", "--state", s.state(), "--listen", s.address, "--metrics-listen", s.metrics,
+		"serve", "--state", s.state(), "--listen", s.address, "--http-listen", s.http, "--metrics-listen", s.metrics,
 		"--sandbox", s.sandbox, "--containerd-address", s.containerd, "--containerd-namespace", namespace, "--store", s.store,
 	}
 	s.daemon = exec.Command(s.binary("sluice"), append(arguments, s.flags...)...)
+	s.daemon.Env = append(s.daemon.Environ(), s.variables...)
 	s.daemon.Stdout, s.daemon.Stderr = log, log
 	if err := s.daemon.Start(); err != nil {
 		return err

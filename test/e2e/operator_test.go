@@ -22,9 +22,9 @@ import (
 )
 
 // scrape reads the daemon's metrics.
-func scrape(t *testing.T) string {
+func (s *system) scrape(t *testing.T) string {
 	t.Helper()
-	response, err := http.Get("http://" + running.metrics + "/metrics")
+	response, err := http.Get("http://" + s.metrics + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestDashboardAsksForExportedMetrics(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	exported := make(map[string]bool)
-	for _, match := range exportedMetric.FindAllStringSubmatch(scrape(t), -1) {
+	for _, match := range exportedMetric.FindAllStringSubmatch(running.scrape(t), -1) {
 		exported[match[1]] = true
 	}
 	text, err := os.ReadFile(filepath.Join(running.root, "deploy/grafana/sluice.json"))
@@ -288,12 +288,12 @@ func TestFollowLogs(t *testing.T) {
 func TestImageOfSluice(t *testing.T) {
 	folder := filepath.Join(running.folder, "image")
 	for path, in := range map[string]string{
-		"build/bin/sluice": "bin", "build/bin/sluice-worker": "bin", "build/lib/libsluice-opencl.so": "lib", "deploy/image/image.yaml": "",
+		"build/bin/sluice": "bin", "build/bin/sluice-worker": "bin", "build/lib/sluice": "lib", "deploy/image/image.yaml": "",
 	} {
 		if err := os.MkdirAll(filepath.Join(folder, in), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		output(t, exec.Command("cp", filepath.Join(running.root, path), filepath.Join(folder, in)))
+		output(t, exec.Command("cp", "-r", filepath.Join(running.root, path), filepath.Join(folder, in)))
 	}
 	sluice(t, "image", "build", folder, "-t", "sluice")
 	inner := system{root: running.root, folder: running.folder, containerd: running.containerd}
@@ -309,7 +309,7 @@ func TestImageOfSluice(t *testing.T) {
 		"--mount", "type=bind,src=/usr,dst=/usr,options=rbind:ro",
 		"--mount", "type=bind,src=/etc/OpenCL,dst=/etc/OpenCL,options=rbind:ro",
 		"--mount", "type=bind,src=/sys/fs/cgroup,dst=/sys/fs/cgroup,options=rbind:rw",
-		"sluice:latest", "sluice-in-a-container", "/app/bin/sluice", "serve", "--state", state, "--listen", inner.address, "--metrics-listen", inner.metrics,
+		"sluice:latest", "sluice-in-a-container", "/app/bin/sluice", "serve", "--state", state, "--listen", inner.address, "--http-listen", inner.http, "--metrics-listen", inner.metrics,
 		"--containerd-address", running.containerd, "--containerd-namespace", "sluice-inner")
 	var logged bytes.Buffer
 	daemon.Stdout, daemon.Stderr = &logged, &logged

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -103,6 +104,42 @@ func TestTwoProgramsAtOnce(t *testing.T) {
 			out, err := sluiceCommand(t, "run", "--memory", "64Mi", "--", python, "testdata/vector_add.py", "200").Output()
 			if err != nil || !strings.HasPrefix(string(out), "right: 200") {
 				t.Errorf("%v: %s", explain(err), out)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// Two vendors' drivers are in one pool, and a program gets the device that it names, while the other is at work too.
+func TestPlatformsInOnePool(t *testing.T) {
+	vendors := t.TempDir()
+	for name, driver := range map[string]string{"pocl": "libpocl.so.2", "oclgrind": "/usr/lib/oclgrind/liboclgrind-rt-icd.so"} {
+		if err := os.WriteFile(filepath.Join(vendors, name+".icd"), []byte(driver+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both := system{root: running.root, folder: t.TempDir(), sandbox: "process", variables: []string{"OCL_ICD_VENDORS=" + vendors}}
+	if err := both.choosePorts(); err != nil {
+		t.Fatal(err)
+	}
+	if err := both.startDaemon(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := both.stopDaemon(); err != nil {
+			t.Error(err)
+		}
+	}()
+	devices := regexp.MustCompile(`(?m)^(opencl-\d+-\d+) .*\s{2,}(.+)$`).FindAllStringSubmatch(output(t, both.command(t, "devices")), -1)
+	if len(devices) != 2 || devices[0][2] == devices[1][2] {
+		t.Fatalf("the pool has %q, want a device of each of two drivers", devices)
+	}
+	var group sync.WaitGroup
+	for _, device := range devices {
+		group.Go(func() {
+			out, err := both.command(t, "run", "--memory", "64Mi", "--device", device[1], "--", python, "../../examples/programs/vector_add.py").Output()
+			if err != nil || !strings.HasPrefix(string(out), "device: "+device[2]+"\n") || !strings.Contains(string(out), "sums are right") {
+				t.Errorf("%s (%s): %v: %s", device[1], device[2], explain(err), out)
 			}
 		})
 	}

@@ -22,10 +22,15 @@ const simpleRequest = `{"inputs": [
 	{"name": "INPUT0", "datatype": "INT32", "shape": [1, 16], "data": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]},
 	{"name": "INPUT1", "datatype": "INT32", "shape": [1, 16], "data": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]}]}`
 
-// invokeSimple asks simple for sums and differences, and checks them.
 func invokeSimple(t *testing.T) {
 	t.Helper()
-	out := sluice(t, "invoke", "simple", "--address", running.address, simpleRequest)
+	invoke(t, "simple")
+}
+
+// invoke asks a function whose program is simple for sums and differences, and checks them.
+func invoke(t *testing.T, function string) {
+	t.Helper()
+	out := sluice(t, "invoke", function, "--address", running.address, simpleRequest)
 	var answer struct {
 		Outputs []struct {
 			Name string
@@ -48,13 +53,22 @@ func TestInvoke(t *testing.T) {
 
 func TestTritonClientFlow(t *testing.T) {
 	venv := filepath.Join(running.root, "build/venv")
-	if _, err := os.Stat(filepath.Join(venv, "lib/python3.11/site-packages/tritonclient/grpc")); err != nil {
-		output(t, exec.Command(python, "-m", "venv", venv))
-		output(t, exec.Command(filepath.Join(venv, "bin/pip"), "install", "--quiet", "tritonclient[grpc]==2.73.0"))
+	for _, part := range []string{"gevent", "grpc"} { // what the client's two halves need
+		if _, err := os.Stat(filepath.Join(venv, "lib/python3.11/site-packages", part)); err != nil {
+			output(t, exec.Command(python, "-m", "venv", venv))
+			output(t, exec.Command(filepath.Join(venv, "bin/pip"), "install", "--quiet", "tritonclient[grpc,http]==2.73.0"))
+		}
 	}
-	out := output(t, exec.Command(filepath.Join(venv, "bin/python"), "testdata/simple_flow.py", running.address))
-	if !strings.Contains(out, "PASS: simple flow") {
-		t.Error(out)
+	for _, run := range [][]string{
+		{"testdata/simple_flow.py", running.address},
+		{"testdata/simple_http_flow.py", running.http},
+		{"testdata/shared_memory_flow.py", "grpc", running.address},
+		{"testdata/shared_memory_flow.py", "http", running.http},
+	} {
+		out := output(t, exec.Command(filepath.Join(venv, "bin/python"), run...))
+		if !strings.Contains(out, "PASS: ") {
+			t.Errorf("%s: %s", run, out)
+		}
 	}
 }
 

@@ -30,8 +30,9 @@ import (
 // shared is a daemon that two tenants share, acme and other, who reach it over TLS.
 type shared struct {
 	system
-	control string // address of the control API
-	ca      string // file
+	control string      // address of the control API
+	roots   *tls.Config // trusts the daemon's certificate
+	ca      string      // file
 	keys    map[string]string
 }
 
@@ -51,7 +52,8 @@ func startShared(t *testing.T) *shared {
 	if s.control, err = freeAddress(); err != nil {
 		t.Fatal(err)
 	}
-	s.secured = selfSigned(t, s.ca, filepath.Join(folder, "key.pem"))
+	s.roots = selfSigned(t, s.ca, filepath.Join(folder, "key.pem"))
+	s.secured = credentials.NewTLS(s.roots)
 	s.flags = []string{
 		"--containerd-namespace", "sluice-e2e-shared", "--anonymous-tenant", "", "--control-listen", s.control,
 		"--tls-certificate", s.ca, "--tls-key", filepath.Join(folder, "key.pem"),
@@ -74,8 +76,8 @@ func startShared(t *testing.T) *shared {
 	return s
 }
 
-// selfSigned writes a certificate for 127.0.0.1 and its key, and gives a client's credentials that trust it.
-func selfSigned(t *testing.T, certificateFile, keyFile string) credentials.TransportCredentials {
+// selfSigned writes a certificate for 127.0.0.1 and its key, and gives a client's configuration that trusts it.
+func selfSigned(t *testing.T, certificateFile, keyFile string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -106,7 +108,7 @@ func selfSigned(t *testing.T, certificateFile, keyFile string) credentials.Trans
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(parsed)
-	return credentials.NewTLS(&tls.Config{RootCAs: roots})
+	return &tls.Config{RootCAs: roots}
 }
 
 // tenant is what one tenant can reach.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,7 @@ func TestTenantsShareADaemon(t *testing.T) {
 	}
 
 	t.Run("gateway", func(t *testing.T) { tryGateway(t, other) })
+	t.Run("gateway over HTTP", func(t *testing.T) { tryHTTP(t, s, other) })
 	t.Run("control", func(t *testing.T) { tryControl(t, other) })
 	t.Run("lists", func(t *testing.T) { tryLists(t, other) })
 	t.Run("operator", func(t *testing.T) { tryOperatorsDoors(t, other) })
@@ -82,6 +84,38 @@ func tryGateway(t *testing.T, other tenant) {
 	all, err := other.gateway.ModelStatistics(other.ctx(t), &inference.ModelStatisticsRequest{})
 	if err != nil || len(all.GetModelStats()) != 1 || all.GetModelStats()[0].GetInferenceStats().GetSuccess().GetCount() != 1 {
 		t.Errorf("statistics are not those of other's simple alone: %v, %v", all, err)
+	}
+}
+
+// tryHTTP asks for another's function over HTTP, and for one that nobody has.
+func tryHTTP(t *testing.T, s *shared, other tenant) {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: s.roots}}
+	defer client.CloseIdleConnections()
+	get := func(model string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.http+"/v2/models/"+model, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+other.key)
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, strings.ReplaceAll(string(text), model, "X")
+	}
+	if code, text := get("simple"); code != http.StatusOK {
+		t.Errorf("its own: %d %s", code, text)
+	}
+	nobodys, words := get("absent")
+	for _, model := range []string{"hidden", "acme%2Fhidden", "..%2Facme%2Fhidden"} {
+		if code, text := get(model); code != http.StatusNotFound || code != nobodys || model == "hidden" && text != words {
+			t.Errorf("%s: %d %s; nobody's: %d %s", model, code, text, nobodys, words)
+		}
 	}
 }
 

@@ -1,4 +1,5 @@
-"""The flow of tritonclient's own simple example: liveness, metadata, inference, statistics. usage: simple_flow.py ADDRESS"""
+"""The flow of tritonclient's own simple example: liveness, metadata, inference, streams, statistics. usage: simple_flow.py ADDRESS"""
+import queue
 import sys
 
 import numpy
@@ -26,6 +27,20 @@ for some in (outputs, None):
     results = client.infer(model_name="simple", inputs=inputs, outputs=some)
     assert numpy.array_equal(results.as_numpy("OUTPUT0"), input0 + input1), results
     assert numpy.array_equal(results.as_numpy("OUTPUT1"), input0 - input1), results
+
+answers = queue.Queue()
+client.start_stream(callback=lambda result, error: answers.put((result, error)))
+for number in range(8):
+    client.async_stream_infer(model_name="simple", inputs=inputs, request_id=str(number), enable_empty_final_response=True)
+for number in range(8):
+    result, error = answers.get(timeout=60)
+    assert error is None, error
+    assert result.get_response().id == str(number), result.get_response()
+    assert numpy.array_equal(result.as_numpy("OUTPUT0"), input0 + input1), result.get_response()
+client.stop_stream()
+
+index = client.get_model_repository_index()
+assert "simple" in [model.name for model in index.models], index
 
 statistics = client.get_inference_statistics(model_name="simple")
 assert len(statistics.model_stats) == 1, statistics
