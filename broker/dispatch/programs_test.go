@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"bufio"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,10 +130,10 @@ func programSources(name string) []string {
 // runLogged runs a program to its end and returns what it logged.
 func runLogged(t *testing.T, env []string, program string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program)
+	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(cmd.Environ(), env...)
-	timer := time.AfterFunc(programTimeout, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()

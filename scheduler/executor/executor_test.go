@@ -298,9 +298,9 @@ func TestMetrics(t *testing.T) {
 		counted := series(t, registry, "sluice_instances")
 		return len(counted) == 1 && strings.Contains(counted[0], `value:"ready"`) && strings.Contains(counted[0], "gauge:{value:1}")
 	})
-	if counted := series(t, registry, "sluice_cold_start_seconds"); len(counted) != 5 {
-		t.Errorf("cold start series are %q; want one for each of 4 phases and the total", counted)
-	}
+	poll(t, "each of 4 phases and the total has a cold start series", func() bool {
+		return len(series(t, registry, "sluice_cold_start_seconds")) == 5
+	})
 	h.Remove(key)
 	h.gone()
 	if counted := series(t, registry, "sluice_instances"); len(counted) != 0 {
