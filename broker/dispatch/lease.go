@@ -55,6 +55,7 @@ type Lease struct {
 	sessions, calls, toDevice, fromDevice atomic.Uint64
 	memory                                atomic.Int64 // bytes left
 	headers                               headers
+	pace                                  pace
 	segments                              chan segment
 
 	tried        chan struct{} // closed when worksInPlace is known

@@ -47,6 +47,7 @@ type Session struct {
 	failed  atomic.Pointer[error]
 
 	// The leader alone uses these.
+	burst      burst
 	objects    objects
 	places     *arena
 	reserved   map[uint64]extent

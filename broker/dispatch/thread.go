@@ -172,7 +172,13 @@ func (t *thread) next() (uint16, bool) {
 	}
 	t.begin(body)
 	t.waiter = waiter
-	return number, number != 0
+	if number == 0 {
+		return 0, false
+	}
+	if err := s.lease.pace.frame(&s.burst, waiter != 0); err != nil {
+		s.log.Debug("threads keep their scheduling policy", "error", err)
+	}
+	return number, true
 }
 
 // yield hands the lead on before a call that may wait for the device.
