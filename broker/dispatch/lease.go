@@ -175,8 +175,9 @@ func (l *Lease) take(bytes uint64) bool {
 
 func (l *Lease) give(bytes uint64) { l.memory.Add(int64(bytes)) }
 
-// creditFirst is what a Session may allocate before it asks.
-func (l *Lease) creditFirst() uint64 {
+// creditAhead takes what a Session may allocate before it asks, 0 where there is
+// not enough.
+func (l *Lease) creditAhead() uint64 {
 	credit := min(l.limits.MemoryBytes/16, 16<<20)
 	if !l.take(credit) {
 		return 0

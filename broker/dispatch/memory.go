@@ -98,7 +98,9 @@ func (s *Session) reclaim() {
 	s.retired = kept
 }
 
-// credit grants bytes of the Lease's memory to the Session.
+// credit grants bytes of the Lease's memory to the Session, and, while there is
+// enough, as many more as it had at its start: the shim need not ask for each
+// buffer. It answers with what it granted.
 func (t *thread) credit(a argsCredit) C.cl_int {
 	s := t.session
 	s.reclaim()
@@ -110,7 +112,9 @@ func (t *thread) credit(a argsCredit) C.cl_int {
 		time.Sleep(retiredPoll)
 		s.reclaim()
 	}
-	s.credit += uint64(a.bytes)
+	granted := uint64(a.bytes) + s.lease.creditAhead()
+	s.credit += granted
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, granted)
 	return C.CL_SUCCESS
 }
 

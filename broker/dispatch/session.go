@@ -118,7 +118,7 @@ func (l *Lease) welcome(conn *net.UnixConn, log *slog.Logger) (*Session, error) 
 		places:   newArena(l.arenaBytes()),
 		reserved: make(map[uint64]extent),
 		unset:    make(map[C.cl_event]struct{}),
-		credit:   l.creditFirst(),
+		credit:   l.creditAhead(),
 		notices:  C.driver_notices_new((*C.uint32_t)(unsafe.Pointer(word32(shared.bytes, wire.WordNotice)))),
 	}
 	chunk := new([chunkObjects]object)

@@ -4,30 +4,25 @@
 
 #include <stdlib.h>
 
-/* The worker's answer: u32 count, then one form an argument. */
-static cl_int arguments_parse(sl_object *kernel, const uint8_t *reply, size_t length)
-{
-	uint32_t count;
-	if (!reply || length < sizeof(count))
-		return CL_OUT_OF_RESOURCES;
-	memcpy(&count, reply, sizeof(count));
-	if (count > SL_ARGUMENTS_MAX || length < 4 * ((size_t)count + 1))
-		return CL_OUT_OF_RESOURCES;
-	kernel->as.kernel.arguments = calloc(count + 1U, sizeof(struct sl_argument));
-	if (!kernel->as.kernel.arguments)
-		return CL_OUT_OF_HOST_MEMORY;
-	kernel->as.kernel.argument_count = count;
-	for (uint32_t i = 0; i < count; i++)
-		memcpy(&kernel->as.kernel.arguments[i].form, reply + 4 * ((size_t)i + 1), 4);
-	return CL_SUCCESS;
-}
-
 void sl_kernel_retire(sl_object *kernel)
 {
-	free(kernel->as.kernel.arguments);
-	pthread_mutex_destroy(&kernel->as.kernel.lock);
+	sl_signature_drop(kernel->as.kernel.signature);
+	free(kernel->as.kernel.set);
 }
 
+/* Gives a new kernel its signature, which is held for it. Returns false where memory runs out. */
+static bool kernel_sign(sl_object *kernel, struct sl_signature *signature)
+{
+	kernel->as.kernel.signature = signature;
+	kernel->as.kernel.unset = signature->argument_count;
+	kernel->as.kernel.set = calloc(signature->argument_count + 1U, sizeof(struct sl_set));
+	return kernel->as.kernel.set != NULL;
+}
+
+/*
+ * The first kernel of a name waits for the driver's word. Of the like of it the driver has said all, so that they do
+ * not: programs make a kernel for each launch.
+ */
 cl_kernel CL_API_CALL sl_clCreateKernel(cl_program program, const char *kernel_name, cl_int *errcode_ret)
 {
 	sl_object *parent = sl_find(program, SL_PROGRAM);
@@ -39,17 +34,21 @@ cl_kernel CL_API_CALL sl_clCreateKernel(cl_program program, const char *kernel_n
 	sl_object *kernel = sl_object_new(session, SL_KERNEL, parent->context, parent);
 	if (!kernel)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
-	pthread_mutex_init(&kernel->as.kernel.lock, NULL);
-	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_wait(
-		session, slot, sl_send_clCreateKernel(session, slot, parent, kernel, strlen(kernel_name), kernel_name));
+	struct sl_signature *signature = sl_signature_find(parent, kernel_name);
+	struct sl_slot *slot = signature ? NULL : sl_slot_take(session);
+	cl_int status = sl_send_clCreateKernel(session, slot, parent, kernel, strlen(kernel_name), kernel_name);
+	if (slot)
+		status = sl_wait(session, slot, status);
 	bool created = status == CL_SUCCESS;
-	if (created) {
+	if (created && slot) {
 		size_t length;
 		const uint8_t *reply = sl_reply(session, slot, &length);
-		status = arguments_parse(kernel, reply, length);
+		signature = sl_signature_learn(parent, kernel_name, reply, length, &status);
 	}
-	sl_slot_give(session, slot);
+	if (slot)
+		sl_slot_give(session, slot);
+	if (signature && !kernel_sign(kernel, signature))
+		status = CL_OUT_OF_HOST_MEMORY;
 	sl_fail(errcode_ret, status);
 	if (status == CL_SUCCESS)
 		return (cl_kernel)kernel;
@@ -69,13 +68,13 @@ cl_kernel CL_API_CALL sl_clCloneKernel(cl_kernel source_kernel, cl_int *errcode_
 	sl_object *kernel = sl_object_new(session, SL_KERNEL, source->context, source->parent);
 	if (!kernel)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
-	pthread_mutex_init(&kernel->as.kernel.lock, NULL);
-	cl_uint count = source->as.kernel.argument_count;
 	cl_int status = CL_OUT_OF_HOST_MEMORY;
-	if ((kernel->as.kernel.arguments = calloc(count + 1U, sizeof(struct sl_argument)))) {
-		kernel->as.kernel.argument_count = count;
-		for (cl_uint i = 0; i < count; i++)
-			kernel->as.kernel.arguments[i].form = source->as.kernel.arguments[i].form;
+	if (kernel_sign(kernel, sl_signature_hold(source->as.kernel.signature))) {
+		cl_uint count = source->as.kernel.signature->argument_count;
+		memcpy(kernel->as.kernel.set, source->as.kernel.set, count * sizeof(struct sl_set));
+		kernel->as.kernel.unset = source->as.kernel.unset;
+		kernel->as.kernel.local_bytes = source->as.kernel.local_bytes;
+		atomic_store(&kernel->as.kernel.launched, atomic_load(&source->as.kernel.launched));
 		struct sl_slot *slot = sl_slot_take(session);
 		status = sl_finish(session, slot, sl_send_clCloneKernel(session, slot, source, kernel));
 	}
@@ -163,6 +162,16 @@ static cl_int argument_check(const struct sl_argument *argument, size_t size, co
 	}
 }
 
+/* Notes that an argument is given. Of one kernel's arguments a program sets one at a time: OpenCL 3.0, 5.9.2. */
+static void argument_note(sl_object *kernel, cl_uint index, size_t local_bytes)
+{
+	struct sl_set *set = &kernel->as.kernel.set[index];
+	if (!set->given)
+		kernel->as.kernel.unset--;
+	kernel->as.kernel.local_bytes += local_bytes - set->local_bytes;
+	*set = (struct sl_set){true, local_bytes};
+}
+
 /*
  * The driver judges an argument's size once: the same size again needs no answer. A buffer's and a local argument's
  * size are judged here.
@@ -172,9 +181,10 @@ cl_int CL_API_CALL sl_clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t
 	sl_object *object = sl_find(kernel, SL_KERNEL);
 	if (!object)
 		return CL_INVALID_KERNEL;
-	if (arg_index >= object->as.kernel.argument_count)
+	struct sl_signature *signature = object->as.kernel.signature;
+	if (arg_index >= signature->argument_count)
 		return CL_INVALID_ARG_INDEX;
-	struct sl_argument *argument = &object->as.kernel.arguments[arg_index];
+	struct sl_argument *argument = &signature->arguments[arg_index];
 	const sl_object *handle;
 	cl_int status = argument_check(argument, arg_size, arg_value, &handle);
 	if (status != CL_SUCCESS)
@@ -188,33 +198,20 @@ cl_int CL_API_CALL sl_clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t
 					arg_value);
 	if (slot)
 		status = sl_finish(session, slot, status);
-	if (slot && status == CL_SUCCESS)
+	if (status != CL_SUCCESS)
+		return status;
+	if (slot)
 		atomic_store_explicit(&argument->accepted, arg_size + 1, memory_order_relaxed);
-	return status;
-}
-
-static bool launch_known(sl_object *kernel, const struct sl_launch *launch)
-{
-	bool known = false;
-	pthread_mutex_lock(&kernel->as.kernel.lock);
-	for (int i = 0; i < SL_CONFIRMED_MAX && !known; i++)
-		known = memcmp(&kernel->as.kernel.launches[i], launch, sizeof(*launch)) == 0;
-	pthread_mutex_unlock(&kernel->as.kernel.lock);
-	return known;
-}
-
-static void launch_remember(sl_object *kernel, const struct sl_launch *launch)
-{
-	pthread_mutex_lock(&kernel->as.kernel.lock);
-	kernel->as.kernel.launches[kernel->as.kernel.next_launch++ % SL_CONFIRMED_MAX] = *launch;
-	pthread_mutex_unlock(&kernel->as.kernel.lock);
+	argument_note(object, arg_index, argument->form == SL_ARGUMENT_LOCAL ? arg_size : 0);
+	return CL_SUCCESS;
 }
 
 /* Fills the launch's shape. Returns false where the global size alone could make the driver refuse it. */
-static bool launch_shape(struct sl_launch *launch, cl_uint work_dim, const size_t *offset, const size_t *global,
-			 const size_t *local)
+static bool launch_shape(struct sl_launch *launch, const sl_object *kernel, cl_uint work_dim, const size_t *offset,
+			 const size_t *global, const size_t *local)
 {
 	memset(launch, 0, sizeof(*launch));
+	launch->local_bytes = kernel->as.kernel.local_bytes;
 	if (work_dim < 1 || work_dim > 3 || !global || offset)
 		return false;
 	launch->work_dim = work_dim;
@@ -228,8 +225,8 @@ static bool launch_shape(struct sl_launch *launch, cl_uint work_dim, const size_
 }
 
 /*
- * What can make the driver refuse a launch is its kernel's arguments, which once set stay set, and its shape. So the
- * first launch of a shape waits for the driver's word and the like of it do not.
+ * What can make the driver refuse a launch is that its kernel lacks arguments, which once set stay set, and its shape.
+ * So the first launch of a shape waits for the driver's word and the like of it, by any kernel of the name, do not.
  */
 cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_kernel kernel, cl_uint work_dim,
 					     const size_t *global_work_offset, const size_t *global_work_size,
@@ -251,16 +248,21 @@ cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_
 	if (event && !(event_object = sl_event_new(queue, CL_COMMAND_NDRANGE_KERNEL)))
 		return CL_OUT_OF_HOST_MEMORY;
 	struct sl_launch launch;
-	bool regular = launch_shape(&launch, work_dim, global_work_offset, global_work_size, local_work_size);
+	bool regular = launch_shape(&launch, object, work_dim, global_work_offset, global_work_size, local_work_size);
+	bool given =
+		!object->as.kernel.unset || atomic_load_explicit(&object->as.kernel.launched, memory_order_relaxed);
+	bool known = regular && given && sl_launch_known(object->as.kernel.signature, &launch);
 	struct sl_session *session = queue->session;
-	struct sl_slot *slot = regular && launch_known(object, &launch) ? NULL : sl_slot_take(session);
+	struct sl_slot *slot = known ? NULL : sl_slot_take(session);
 	status = sl_send_clEnqueueNDRangeKernel(session, slot, queue, object, work_dim, work_dim, global_work_offset,
 						work_dim, global_work_size, work_dim, local_work_size,
 						num_events_in_wait_list, event_wait_list, event_object);
 	if (slot)
 		status = sl_finish(session, slot, status);
+	if (slot && status == CL_SUCCESS)
+		atomic_store_explicit(&object->as.kernel.launched, true, memory_order_relaxed);
 	if (slot && regular && status == CL_SUCCESS)
-		launch_remember(object, &launch);
+		sl_launch_remember(object->as.kernel.signature, &launch);
 	if (status != CL_SUCCESS)
 		sl_discard(event_object);
 	else if (event)
@@ -285,7 +287,7 @@ cl_int CL_API_CALL sl_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param_nam
 		handle = object->parent;
 		return sl_info(&handle, sizeof(handle), param_value_size, param_value, param_value_size_ret);
 	case CL_KERNEL_NUM_ARGS:
-		number = object->as.kernel.argument_count;
+		number = object->as.kernel.signature->argument_count;
 		return sl_info(&number, sizeof(number), param_value_size, param_value, param_value_size_ret);
 	case CL_KERNEL_REFERENCE_COUNT:
 		number = atomic_load(&object->references);

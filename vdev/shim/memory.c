@@ -4,9 +4,6 @@
 
 #include <stdlib.h>
 
-/* The least that the shim asks for when its credit runs out, in bytes. */
-#define CREDIT_STEP (1ULL << 20)
-
 /* A buffer of at most so many bytes may have all its pages at the first transfer. */
 #define PAGES_FREE (1ULL << 20)
 
@@ -38,10 +35,14 @@ bool sl_mem_misaligned(const sl_object *mem, const sl_object *queue)
 	return mem->as.mem.origin % (align_bits / 8) != 0;
 }
 
-static cl_int credit_ask(struct sl_session *session, uint64_t bytes)
+/* Asks for bytes of credit, of which the worker grants as many or more. */
+static cl_int credit_ask(struct sl_session *session, uint64_t bytes, uint64_t *granted)
 {
 	struct sl_slot *slot = sl_slot_take(session);
-	return sl_finish(session, slot, sl_send_credit(session, slot, bytes));
+	cl_int status = sl_wait(session, slot, sl_send_credit(session, slot, bytes));
+	memcpy(granted, slot->payload, sizeof(*granted));
+	sl_slot_give(session, slot);
+	return status;
 }
 
 /* Takes size bytes of the credit, asking for what is missing. */
@@ -52,12 +53,9 @@ cl_int sl_credit_take(struct sl_session *session, size_t size)
 		return CL_SUCCESS;
 	atomic_fetch_add(&session->credit, wanted);
 	int64_t have = atomic_exchange(&session->credit, 0);
-	uint64_t missing = have < wanted ? (uint64_t)(wanted - have) : 0,
-		 ask = missing > CREDIT_STEP ? missing : CREDIT_STEP;
-	cl_int status = credit_ask(session, ask);
-	if (status != CL_SUCCESS && ask > missing)
-		status = credit_ask(session, ask = missing);
-	atomic_fetch_add(&session->credit, status == CL_SUCCESS ? have + (int64_t)ask - wanted : have);
+	uint64_t granted = 0;
+	cl_int status = have < wanted ? credit_ask(session, (uint64_t)(wanted - have), &granted) : CL_SUCCESS;
+	atomic_fetch_add(&session->credit, status == CL_SUCCESS ? have + (int64_t)granted - wanted : have);
 	return status;
 }
 

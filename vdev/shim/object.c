@@ -77,6 +77,10 @@ static void drop(sl_object *object, bool known)
 			sl_mem_retire(object);
 		if (object->kind == SL_KERNEL)
 			sl_kernel_retire(object);
+		if (object->kind == SL_PROGRAM) {
+			sl_signatures_forget(object);
+			pthread_mutex_destroy(&object->as.program.lock);
+		}
 		if (object->kind == SL_DEVICE)
 			sl_facts_free(&object->as.facts);
 		if (object->kind == SL_CONTEXT) {

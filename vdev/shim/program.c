@@ -41,6 +41,8 @@ static sl_object *program_new(sl_object *context, cl_int *status)
 {
 	sl_object *program = sl_object_new(context->session, SL_PROGRAM, context, NULL);
 	*status = program ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+	if (program)
+		pthread_mutex_init(&program->as.program.lock, NULL);
 	return program;
 }
 
@@ -156,6 +158,7 @@ cl_int CL_API_CALL sl_clBuildProgram(cl_program program, cl_uint num_devices, co
 	struct sl_included found;
 	if ((status = sl_included_find(&found, options, object, 0, NULL)) != CL_SUCCESS)
 		return status;
+	sl_signatures_forget(object);
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
 	status = sl_finish(session, slot,
@@ -208,6 +211,7 @@ cl_int CL_API_CALL sl_clCompileProgram(cl_program program, cl_uint num_devices, 
 		free(names);
 		return status;
 	}
+	sl_signatures_forget(object);
 	struct sl_session *session = object->session;
 	struct sl_slot *slot = sl_slot_take(session);
 	status = sl_finish(session, slot,
@@ -239,7 +243,7 @@ cl_program CL_API_CALL sl_clLinkProgram(cl_context context, cl_uint num_devices,
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
 	struct sl_session *session = context_object->session;
-	sl_object *program = sl_object_new(session, SL_PROGRAM, context_object, NULL);
+	sl_object *program = program_new(context_object, &status);
 	if (!program)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	if (!options)

@@ -79,6 +79,7 @@ struct sl_launch {
 	cl_uint work_dim;
 	bool has_local;
 	size_t local[3];
+	size_t local_bytes; /* of the kernel's arguments */
 };
 
 /* One info query that was answered when the session began, or when the sub-device was made. */
@@ -97,6 +98,24 @@ struct sl_facts {
 struct sl_argument {
 	uint32_t form;		 /* SL_ARGUMENT_* */
 	_Atomic size_t accepted; /* a size that the driver has accepted, plus one */
+};
+
+/* What the driver has said of a program's kernels of one name. */
+struct sl_signature {
+	struct sl_signature *next;
+	_Atomic uint32_t holders; /* the program, until it is built again, and kernels */
+	char *name;
+	cl_uint argument_count;
+	struct sl_argument *arguments;
+	pthread_mutex_t lock; /* guards the launches */
+	unsigned next_launch;
+	struct sl_launch launches[SL_CONFIRMED_MAX];
+};
+
+/* What one kernel's argument was set to. */
+struct sl_set {
+	bool given;
+	size_t local_bytes;
 };
 
 struct sl_object {
@@ -147,14 +166,16 @@ struct sl_object {
 			cl_uint map_count;
 		} mem;
 		struct {
-			bool includes; /* its source has the word */
+			bool includes;	      /* its source has the word */
+			pthread_mutex_t lock; /* guards the signatures */
+			struct sl_signature *signatures;
 		} program;
 		struct {
-			cl_uint argument_count;
-			struct sl_argument *arguments;
-			pthread_mutex_t lock;
-			unsigned next_launch;
-			struct sl_launch launches[SL_CONFIRMED_MAX];
+			struct sl_signature *signature;
+			struct sl_set *set; /* one an argument */
+			cl_uint unset;	    /* arguments that are not given */
+			size_t local_bytes;
+			_Atomic bool launched; /* the driver has accepted a launch, so that all arguments are given */
 		} kernel;
 		struct {
 			cl_command_type command;
@@ -346,6 +367,19 @@ void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *progra
 uint8_t *sl_pending_bytes(struct sl_session *session, const struct sl_pending *pending);
 void sl_pending_add(struct sl_session *session, const struct sl_pending *pending);
 void sl_collect(struct sl_session *session);
+
+/* signature.c */
+struct sl_signature *sl_signature_hold(struct sl_signature *signature);
+void sl_signature_drop(struct sl_signature *signature);
+/* The signature of the program's kernels of a name, held for the caller; NULL where none is known. */
+struct sl_signature *sl_signature_find(sl_object *program, const char *name);
+/* Makes a signature from the worker's answer to a kernel's creation; held for the caller. */
+struct sl_signature *sl_signature_learn(sl_object *program, const char *name, const uint8_t *reply, size_t length,
+					cl_int *status);
+/* Forgets all signatures of a program that is to be built. */
+void sl_signatures_forget(sl_object *program);
+bool sl_launch_known(struct sl_signature *signature, const struct sl_launch *launch);
+void sl_launch_remember(struct sl_signature *signature, const struct sl_launch *launch);
 
 /* kernel.c */
 void sl_kernel_retire(sl_object *kernel);

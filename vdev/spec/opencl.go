@@ -558,7 +558,7 @@ var openCLCalls = []Call{
 		Params: "cl_kernel kernel, cl_uint arg_indx, cl_kernel_arg_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
 		Form:   SpecialQuery, Wait: Accepted,
 		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_indx"), scalar("cl_kernel_arg_info", "param_name")},
-		Checks: []Check{{"arg_indx >= kernel_object->as.kernel.argument_count", "CL_INVALID_ARG_INDEX"}},
+		Checks: []Check{{"arg_indx >= kernel_object->as.kernel.signature->argument_count", "CL_INVALID_ARG_INDEX"}},
 	},
 	{
 		Number: 103, Name: "clEnqueueFillBuffer", Version: "1.2", Returns: "cl_int",
@@ -704,8 +704,8 @@ var openCLCalls = []Call{
 		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_index"), address("arg_value")},
 		Checks: []Check{
 			{"!kernel_object->session->addresses_equal", "CL_INVALID_OPERATION"},
-			{"arg_index >= kernel_object->as.kernel.argument_count", "CL_INVALID_ARG_INDEX"},
-			{"kernel_object->as.kernel.arguments[arg_index].form != SL_ARGUMENT_BUFFER", "CL_INVALID_ARG_VALUE"},
+			{"arg_index >= kernel_object->as.kernel.signature->argument_count", "CL_INVALID_ARG_INDEX"},
+			{"kernel_object->as.kernel.signature->arguments[arg_index].form != SL_ARGUMENT_BUFFER", "CL_INVALID_ARG_VALUE"},
 			{"arg_value && !sl_svm_spans(kernel_object->session, arg_value, 1)", "CL_INVALID_ARG_VALUE"},
 		},
 	},
@@ -790,7 +790,7 @@ var openCLOwn = []Call{
 	{Number: 1000, Name: "describe", Form: Special, Wait: Accepted, Wire: []Field{handle(Device, "device")}},
 	// Release drops the program's last reference of any object.
 	{Number: 1001, Name: "release", Form: Special, Wire: []Field{scalar("cl_uint", "object"), scalar("cl_uint", "handle")}},
-	// Credit asks for bytes that creates may then use without asking.
+	// Credit asks for bytes that creates may then use without asking, and answers with how many there are.
 	{Number: 1002, Name: "credit", Form: Special, Wait: Accepted, Wire: []Field{scalar("cl_ulong", "bytes")}},
 	// Reserve answers with the arena offset of a place for a large transfer.
 	{Number: 1003, Name: "reserve", Form: Special, Wait: Accepted, Wire: []Field{scalar("cl_ulong", "bytes")}},

@@ -291,6 +291,64 @@ static void many(void)
 	MUST(clReleaseMemObject(big));
 }
 
+/* What is known of one kernel is not taken for another of its name, nor for one of a program that was built again. */
+static void alike(void)
+{
+	say("# alike");
+	cl_kernel first = kernel_of(program, "locals"), second = kernel_of(program, "locals"), third;
+	cl_mem numbers = buffer_of(64 * sizeof(int));
+	size_t one = 1;
+	int zeros[64] = {0};
+	MUST(clEnqueueWriteBuffer(queue, numbers, CL_TRUE, 0, sizeof(zeros), zeros, 0, NULL, NULL));
+	set(first, 0, sizeof(out), &out);
+	set(first, 1, 64 * sizeof(int), NULL);
+	set(first, 2, 64 * sizeof(cl_float4), NULL);
+	set(first, 3, sizeof(numbers), &numbers);
+	launch1(first, 4, 4);
+	launch1(first, 4, 4);
+	show_int("first", 4);
+	CALL(clEnqueueNDRangeKernel(queue, second, 1, NULL, &one, &one, 0, NULL, NULL));
+	set(second, 0, sizeof(out), &out);
+	set(second, 3, sizeof(numbers), &numbers);
+	set(second, 1, 64 * sizeof(int), NULL);
+	CALL(clEnqueueNDRangeKernel(queue, second, 1, NULL, &one, &one, 0, NULL, NULL));
+	third = MAKE(clCloneKernel(second, &status));
+	CALL(clEnqueueNDRangeKernel(queue, third, 1, NULL, &one, &one, 0, NULL, NULL));
+	set(second, 2, 64 * sizeof(cl_float4), NULL);
+	launch1(second, 4, 4);
+	CALL(clSetKernelArg(second, 0, 3, &out));
+	CALL(clSetKernelArg(second, 4, sizeof(int), zeros));
+	CALL(clSetKernelArg(second, 1, (size_t)1 << 40, NULL));
+	MUST(clFinish(queue));
+	MUST(clReleaseKernel(first));
+	MUST(clReleaseKernel(second));
+	MUST(clReleaseKernel(third));
+	MUST(clReleaseMemObject(numbers));
+
+	cl_program twice = program_of("#ifdef MORE\nkernel void f(global int *out, int a, int b) { out[0] = a + b; }\n"
+				      "#else\nkernel void f(global int *out, char a) { out[0] = a; }\n#endif\n",
+				      "");
+	cl_uint count = 0;
+	int value = 7;
+	for (int i = 0; i < 3; i++) {
+		cl_kernel kernel = kernel_of(twice, "f");
+		MUST(clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof(count), &count, NULL));
+		say("arguments: %u", count);
+		set(kernel, 0, sizeof(out), &out);
+		CALL(clSetKernelArg(kernel, 1, sizeof(char), &value));
+		CALL(clSetKernelArg(kernel, 1, sizeof(int), &value));
+		CALL(clSetKernelArg(kernel, 2, sizeof(int), &value));
+		CALL(clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &one, &one, 0, NULL, NULL));
+		show_int("f", 1);
+		MUST(clReleaseKernel(kernel));
+		if (i < 2)
+			MUST(clBuildProgram(twice, 1, &device, i ? "" : "-DMORE", NULL, NULL));
+	}
+	CALL(clBuildProgram(twice, 1, &device, "-DMORE -Dkernel=broken", NULL, NULL));
+	EXPECT(!MAKE(clCreateKernel(twice, "f", &status)));
+	MUST(clReleaseProgram(twice));
+}
+
 int main(void)
 {
 	begin();
@@ -301,6 +359,7 @@ int main(void)
 	shapes();
 	refusals();
 	many();
+	alike();
 	MUST(clReleaseMemObject(out));
 	MUST(clReleaseProgram(program));
 	end();

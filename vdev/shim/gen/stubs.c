@@ -468,7 +468,7 @@ cl_int CL_API_CALL sl_clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_indx, cl_
 	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
 	if (!kernel_object)
 		return CL_INVALID_KERNEL;
-	if (arg_indx >= kernel_object->as.kernel.argument_count)
+	if (arg_indx >= kernel_object->as.kernel.signature->argument_count)
 		return CL_INVALID_ARG_INDEX;
 	cl_int status;
 	struct sl_session *session = kernel_object->session;
@@ -697,9 +697,9 @@ cl_int CL_API_CALL sl_clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_ind
 		return CL_INVALID_KERNEL;
 	if (!kernel_object->session->addresses_equal)
 		return CL_INVALID_OPERATION;
-	if (arg_index >= kernel_object->as.kernel.argument_count)
+	if (arg_index >= kernel_object->as.kernel.signature->argument_count)
 		return CL_INVALID_ARG_INDEX;
-	if (kernel_object->as.kernel.arguments[arg_index].form != SL_ARGUMENT_BUFFER)
+	if (kernel_object->as.kernel.signature->arguments[arg_index].form != SL_ARGUMENT_BUFFER)
 		return CL_INVALID_ARG_VALUE;
 	if (arg_value && !sl_svm_spans(kernel_object->session, arg_value, 1))
 		return CL_INVALID_ARG_VALUE;
