@@ -6,8 +6,18 @@
 
 void sl_kernel_retire(sl_object *kernel)
 {
+	sl_arguments_forget(kernel);
 	sl_signature_drop(kernel->as.kernel.signature);
 	free(kernel->as.kernel.set);
+	pthread_mutex_destroy(&kernel->as.kernel.lock);
+}
+
+static sl_object *kernel_new(struct sl_session *session, sl_object *context, sl_object *program)
+{
+	sl_object *kernel = sl_object_new(session, SL_KERNEL, context, program);
+	if (kernel)
+		pthread_mutex_init(&kernel->as.kernel.lock, NULL);
+	return kernel;
 }
 
 /* Gives a new kernel its signature, which is held for it. Returns false where memory runs out. */
@@ -31,7 +41,7 @@ cl_kernel CL_API_CALL sl_clCreateKernel(cl_program program, const char *kernel_n
 	if (!kernel_name)
 		return sl_fail(errcode_ret, CL_INVALID_VALUE);
 	struct sl_session *session = parent->session;
-	sl_object *kernel = sl_object_new(session, SL_KERNEL, parent->context, parent);
+	sl_object *kernel = kernel_new(session, parent->context, parent);
 	if (!kernel)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
 	struct sl_signature *signature = sl_signature_find(parent, kernel_name);
@@ -65,11 +75,13 @@ cl_kernel CL_API_CALL sl_clCloneKernel(cl_kernel source_kernel, cl_int *errcode_
 	if (!source)
 		return sl_fail(errcode_ret, CL_INVALID_KERNEL);
 	struct sl_session *session = source->session;
-	sl_object *kernel = sl_object_new(session, SL_KERNEL, source->context, source->parent);
+	sl_object *kernel = kernel_new(session, source->context, source->parent);
 	if (!kernel)
 		return sl_fail(errcode_ret, CL_OUT_OF_HOST_MEMORY);
-	cl_int status = CL_OUT_OF_HOST_MEMORY;
-	if (kernel_sign(kernel, sl_signature_hold(source->as.kernel.signature))) {
+	cl_int status = sl_arguments_send(source);
+	if (!kernel_sign(kernel, sl_signature_hold(source->as.kernel.signature)))
+		status = CL_OUT_OF_HOST_MEMORY;
+	if (status == CL_SUCCESS) {
 		cl_uint count = source->as.kernel.signature->argument_count;
 		memcpy(kernel->as.kernel.set, source->as.kernel.set, count * sizeof(struct sl_set));
 		kernel->as.kernel.unset = source->as.kernel.unset;
@@ -127,85 +139,6 @@ cl_int CL_API_CALL sl_clCreateKernelsInProgram(cl_program program, cl_uint num_k
 	return status;
 }
 
-static cl_int argument_check(const struct sl_argument *argument, size_t size, const void *value,
-			     const sl_object **handle)
-{
-	*handle = NULL;
-	switch (argument->form) {
-	case SL_ARGUMENT_SAMPLER: {
-		cl_sampler sampler = NULL;
-		if (size != sizeof(sampler))
-			return CL_INVALID_ARG_SIZE;
-		if (!value)
-			return CL_INVALID_ARG_VALUE;
-		memcpy(&sampler, value, sizeof(sampler));
-		return (*handle = sl_find(sampler, SL_SAMPLER)) ? CL_SUCCESS : CL_INVALID_SAMPLER;
-	}
-	case SL_ARGUMENT_LOCAL:
-		if (value)
-			return CL_INVALID_ARG_VALUE;
-		return size ? CL_SUCCESS : CL_INVALID_ARG_SIZE;
-	case SL_ARGUMENT_BUFFER: {
-		cl_mem mem = NULL;
-		if (size != sizeof(cl_mem))
-			return CL_INVALID_ARG_SIZE;
-		if (value)
-			memcpy(&mem, value, sizeof(mem));
-		if (mem && !(*handle = sl_find(mem, SL_MEM)))
-			return CL_INVALID_MEM_OBJECT;
-		return CL_SUCCESS;
-	}
-	default:
-		if (!value)
-			return CL_INVALID_ARG_VALUE;
-		return !size || size > SL_INLINE_MAX ? CL_INVALID_ARG_SIZE : CL_SUCCESS;
-	}
-}
-
-/* Notes that an argument is given. Of one kernel's arguments a program sets one at a time: OpenCL 3.0, 5.9.2. */
-static void argument_note(sl_object *kernel, cl_uint index, size_t local_bytes)
-{
-	struct sl_set *set = &kernel->as.kernel.set[index];
-	if (!set->given)
-		kernel->as.kernel.unset--;
-	kernel->as.kernel.local_bytes += local_bytes - set->local_bytes;
-	*set = (struct sl_set){true, local_bytes};
-}
-
-/*
- * The driver judges an argument's size once: the same size again needs no answer. A buffer's and a local argument's
- * size are judged here.
- */
-cl_int CL_API_CALL sl_clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t arg_size, const void *arg_value)
-{
-	sl_object *object = sl_find(kernel, SL_KERNEL);
-	if (!object)
-		return CL_INVALID_KERNEL;
-	struct sl_signature *signature = object->as.kernel.signature;
-	if (arg_index >= signature->argument_count)
-		return CL_INVALID_ARG_INDEX;
-	struct sl_argument *argument = &signature->arguments[arg_index];
-	const sl_object *handle;
-	cl_int status = argument_check(argument, arg_size, arg_value, &handle);
-	if (status != CL_SUCCESS)
-		return status;
-	struct sl_session *session = object->session;
-	bool value = argument->form == SL_ARGUMENT_VALUE, sampler = argument->form == SL_ARGUMENT_SAMPLER;
-	bool accepted = atomic_load_explicit(&argument->accepted, memory_order_relaxed) == arg_size + 1;
-	struct sl_slot *slot = accepted ? NULL : sl_slot_take(session);
-	status = sl_send_clSetKernelArg(session, slot, object, arg_index, arg_size, argument->form,
-					sampler ? NULL : handle, sampler ? handle : NULL, value ? arg_size : 0,
-					arg_value);
-	if (slot)
-		status = sl_finish(session, slot, status);
-	if (status != CL_SUCCESS)
-		return status;
-	if (slot)
-		atomic_store_explicit(&argument->accepted, arg_size + 1, memory_order_relaxed);
-	argument_note(object, arg_index, argument->form == SL_ARGUMENT_LOCAL ? arg_size : 0);
-	return CL_SUCCESS;
-}
-
 /* Fills the launch's shape. Returns false where the global size alone could make the driver refuse it. */
 static bool launch_shape(struct sl_launch *launch, const sl_object *kernel, cl_uint work_dim, const size_t *offset,
 			 const size_t *global, const size_t *local)
@@ -247,6 +180,10 @@ cl_int CL_API_CALL sl_clEnqueueNDRangeKernel(cl_command_queue command_queue, cl_
 		return status;
 	if (event && !(event_object = sl_event_new(queue, CL_COMMAND_NDRANGE_KERNEL)))
 		return CL_OUT_OF_HOST_MEMORY;
+	if ((status = sl_arguments_send(object)) != CL_SUCCESS) {
+		sl_discard(event_object);
+		return status;
+	}
 	struct sl_launch launch;
 	bool regular = launch_shape(&launch, object, work_dim, global_work_offset, global_work_size, local_work_size);
 	bool given =

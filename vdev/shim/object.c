@@ -35,6 +35,7 @@ sl_object *sl_object_new(struct sl_session *session, uint32_t kind, sl_object *c
 	object->magic = SL_OBJECT_MAGIC;
 	object->kind = kind;
 	object->session = session;
+	object->serial = atomic_fetch_add_explicit(&session->serial, 1, memory_order_relaxed) + 1;
 	object->context = context;
 	object->parent = parent;
 	atomic_store_explicit(&object->references, 1, memory_order_relaxed);

@@ -115,7 +115,12 @@ struct sl_signature {
 /* What one kernel's argument was set to. */
 struct sl_set {
 	bool given;
-	size_t local_bytes;
+	bool pending; /* the worker has not heard of it; then handle is held */
+	bool kept;    /* value, or serial, says what it is */
+	size_t size;
+	uint64_t serial;   /* of the handle's object; 0 for NULL */
+	sl_object *handle; /* while pending */
+	uint8_t value[16];
 };
 
 struct sl_object {
@@ -124,6 +129,7 @@ struct sl_object {
 	uint32_t magic;
 	uint32_t kind;
 	uint32_t handle;
+	uint64_t serial;	     /* no other object of the session has or had it; from 1 */
 	_Atomic uint32_t references; /* what the program has retained */
 	_Atomic uint32_t holders;    /* objects that refer to this one, plus one while references > 0 */
 	struct sl_session *session;
@@ -175,6 +181,8 @@ struct sl_object {
 			struct sl_set *set; /* one an argument */
 			cl_uint unset;	    /* arguments that are not given */
 			size_t local_bytes;
+			pthread_mutex_t lock; /* of launches that send what is pending */
+			_Atomic cl_uint pending;
 			_Atomic bool launched; /* the driver has accepted a launch, so that all arguments are given */
 		} kernel;
 		struct {
@@ -247,6 +255,7 @@ struct sl_session {
 	struct sl_pending pending_by_ticket[SL_TICKET_COUNT];
 
 	_Atomic int64_t credit;
+	_Atomic uint64_t serial; /* the last object's */
 
 	pthread_mutex_t watching;
 	bool watcher_runs;
@@ -380,6 +389,11 @@ struct sl_signature *sl_signature_learn(sl_object *program, const char *name, co
 void sl_signatures_forget(sl_object *program);
 bool sl_launch_known(struct sl_signature *signature, const struct sl_launch *launch);
 void sl_launch_remember(struct sl_signature *signature, const struct sl_launch *launch);
+
+/* argument.c */
+cl_int sl_arguments_send(sl_object *kernel);
+void sl_argument_given(sl_object *kernel, cl_uint index);
+void sl_arguments_forget(sl_object *kernel);
 
 /* kernel.c */
 void sl_kernel_retire(sl_object *kernel);

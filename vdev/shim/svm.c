@@ -330,6 +330,26 @@ cl_int CL_API_CALL sl_clEnqueueSVMMigrateMem(cl_command_queue command_queue, cl_
 	return event_end(made_event, status, false, event);
 }
 
+cl_int CL_API_CALL sl_clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
+{
+	sl_object *object = sl_find(kernel, SL_KERNEL);
+	if (!object)
+		return CL_INVALID_KERNEL;
+	struct sl_session *session = object->session;
+	if (!session->addresses_equal)
+		return CL_INVALID_OPERATION;
+	const struct sl_signature *signature = object->as.kernel.signature;
+	if (arg_index >= signature->argument_count)
+		return CL_INVALID_ARG_INDEX;
+	if (signature->arguments[arg_index].form != SL_ARGUMENT_BUFFER ||
+	    (arg_value && !sl_svm_spans(session, arg_value, 1)))
+		return CL_INVALID_ARG_VALUE;
+	cl_int status = sl_send_clSetKernelArgSVMPointer(session, NULL, object, arg_index, arg_value);
+	if (status == CL_SUCCESS)
+		sl_argument_given(object, arg_index);
+	return status;
+}
+
 cl_int CL_API_CALL sl_clSetKernelExecInfo(cl_kernel kernel, cl_kernel_exec_info param_name, size_t param_value_size,
 					  const void *param_value)
 {

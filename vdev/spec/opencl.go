@@ -402,7 +402,8 @@ var openCLCalls = []Call{
 		Number: 61, Name: "clEnqueueTask", Version: "1.0", Returns: "cl_int",
 		Params: "cl_command_queue command_queue, cl_kernel kernel, cl_uint num_events_in_wait_list, const cl_event *event_wait_list, cl_event *event",
 		Form:   Generated, Wait: Accepted, Command: "CL_COMMAND_TASK",
-		Wire: []Field{handle(Queue, "command_queue"), handle(Kernel, "kernel"), waitList, newEvent},
+		Wire:   []Field{handle(Queue, "command_queue"), handle(Kernel, "kernel"), waitList, newEvent},
+		Checks: []Check{{"sl_arguments_send(kernel_object) != CL_SUCCESS", "CL_OUT_OF_RESOURCES"}},
 	},
 	{
 		Number: 62, Name: "clEnqueueNativeKernel", Version: "1.0", Returns: "cl_int",
@@ -700,14 +701,8 @@ var openCLCalls = []Call{
 	{
 		Number: 135, Name: "clSetKernelArgSVMPointer", Version: "2.0", Returns: "cl_int",
 		Params: "cl_kernel kernel, cl_uint arg_index, const void *arg_value",
-		Form:   SpecialWorker,
+		Form:   Special,
 		Wire:   []Field{handle(Kernel, "kernel"), scalar("cl_uint", "arg_index"), address("arg_value")},
-		Checks: []Check{
-			{"!kernel_object->session->addresses_equal", "CL_INVALID_OPERATION"},
-			{"arg_index >= kernel_object->as.kernel.signature->argument_count", "CL_INVALID_ARG_INDEX"},
-			{"kernel_object->as.kernel.signature->arguments[arg_index].form != SL_ARGUMENT_BUFFER", "CL_INVALID_ARG_VALUE"},
-			{"arg_value && !sl_svm_spans(kernel_object->session, arg_value, 1)", "CL_INVALID_ARG_VALUE"},
-		},
 	},
 	{
 		Number: 136, Name: "clSetKernelExecInfo", Version: "2.0", Returns: "cl_int",

@@ -349,6 +349,48 @@ static void alike(void)
 	MUST(clReleaseProgram(twice));
 }
 
+/* The last word on an argument counts, whoever takes the kernel up, and a new object is not taken for a gone one. */
+static void again(void)
+{
+	say("# again");
+	cl_kernel kernel = kernel_of(program, "count");
+	int zero = 0, steps[] = {1, 10, 100, 1000};
+	MUST(clEnqueueWriteBuffer(queue, out, CL_TRUE, 0, 4, &zero, 0, NULL, NULL));
+	set(kernel, 0, sizeof(out), &out);
+	set(kernel, 1, sizeof(int), &steps[0]);
+	launch1(kernel, 1, 1);
+	set(kernel, 1, sizeof(int), &steps[3]);
+	set(kernel, 1, sizeof(int), &steps[1]);
+	launch1(kernel, 1, 1);
+	set(kernel, 1, sizeof(int), &steps[1]);
+	launch1(kernel, 1, 1);
+	show_int("1 + 10 + 10", 1);
+	set(kernel, 1, sizeof(int), &steps[2]);
+	cl_kernel clone = MAKE(clCloneKernel(kernel, &status));
+	set(kernel, 1, sizeof(int), &steps[0]);
+	launch1(clone, 1, 1);
+	MUST(clEnqueueTask(queue, kernel, 0, NULL, NULL));
+	show_int("and 100 + 1", 1);
+	MUST(clReleaseKernel(clone));
+	for (int i = 0; i < 20; i++) {
+		cl_mem fresh = buffer_of(4096);
+		int read;
+		MUST(clEnqueueWriteBuffer(queue, fresh, CL_TRUE, 0, 4, &i, 0, NULL, NULL));
+		set(kernel, 0, sizeof(fresh), &fresh);
+		if (i % 3 == 0)
+			set(kernel, 0, sizeof(out), &out);
+		set(kernel, 0, sizeof(fresh), &fresh);
+		launch1(kernel, 1, 1);
+		MUST(clEnqueueReadBuffer(queue, fresh, CL_TRUE, 0, 4, &read, 0, NULL, NULL));
+		EXPECT(read == i + 1);
+		MUST(clReleaseMemObject(fresh));
+	}
+	cl_mem left = buffer_of(4096);
+	set(kernel, 0, sizeof(left), &left);
+	MUST(clReleaseKernel(kernel));
+	MUST(clReleaseMemObject(left));
+}
+
 int main(void)
 {
 	begin();
@@ -360,6 +402,7 @@ int main(void)
 	refusals();
 	many();
 	alike();
+	again();
 	MUST(clReleaseMemObject(out));
 	MUST(clReleaseProgram(program));
 	end();

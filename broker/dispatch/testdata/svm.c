@@ -196,6 +196,10 @@ static void buffers(cl_program program)
 	MUST(clGetMemObjectInfo(part, CL_MEM_HOST_PTR, sizeof(pointer), &pointer, NULL));
 	say("the part at its place: %d", (char *)pointer == (char *)a + 1024);
 	MUST(clSetKernelArg(add, 0, sizeof(part), &part));
+	for (int i = 0; i < 2; i++) /* what is set first is overwritten, the second time too */
+		MUST(clSetKernelArg(add, 1, sizeof(part), &part));
+	MUST(clSetKernelArgSVMPointer(add, 1, a));
+	MUST(clSetKernelArg(add, 1, sizeof(part), &part));
 	MUST(clSetKernelArgSVMPointer(add, 1, b));
 	MUST(clEnqueueNDRangeKernel(queue, add, 1, NULL, &sixteen, NULL, 0, NULL, NULL));
 	int *mapped = MUST_MAKE(

@@ -348,6 +348,8 @@ cl_int CL_API_CALL sl_clEnqueueTask(cl_command_queue command_queue, cl_kernel ke
 	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
 	if (!kernel_object)
 		return CL_INVALID_KERNEL;
+	if (sl_arguments_send(kernel_object) != CL_SUCCESS)
+		return CL_OUT_OF_RESOURCES;
 	cl_int status;
 	if ((status = sl_check_wait_list(command_queue_object, num_events_in_wait_list, event_wait_list)) != CL_SUCCESS)
 		return status;
@@ -687,25 +689,6 @@ cl_int CL_API_CALL sl_clEnqueueSVMUnmap(cl_command_queue command_queue, void *sv
 		sl_discard(event_object);
 	else
 		*event = (cl_event)event_object;
-	return status;
-}
-
-cl_int CL_API_CALL sl_clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
-{
-	sl_object *kernel_object = sl_find(kernel, SL_KERNEL);
-	if (!kernel_object)
-		return CL_INVALID_KERNEL;
-	if (!kernel_object->session->addresses_equal)
-		return CL_INVALID_OPERATION;
-	if (arg_index >= kernel_object->as.kernel.signature->argument_count)
-		return CL_INVALID_ARG_INDEX;
-	if (kernel_object->as.kernel.signature->arguments[arg_index].form != SL_ARGUMENT_BUFFER)
-		return CL_INVALID_ARG_VALUE;
-	if (arg_value && !sl_svm_spans(kernel_object->session, arg_value, 1))
-		return CL_INVALID_ARG_VALUE;
-	cl_int status;
-	struct sl_session *session = kernel_object->session;
-	status = sl_send_clSetKernelArgSVMPointer(session, NULL, kernel_object, (uint64_t)arg_index, arg_value);
 	return status;
 }
 
