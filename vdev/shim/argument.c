@@ -61,7 +61,9 @@ static bool set_alike(const struct sl_set *a, const struct sl_set *b)
 	       memcmp(a->value, b->value, sizeof(a->value)) == 0;
 }
 
-/* Puts what is set in the place of what was. Of one kernel's arguments a program sets one at a time: OpenCL 3.0, 5.9.2. */
+/*
+ * Puts what is set in the place of what was. Of one kernel's arguments a program sets one at a time: OpenCL 3.0, 5.9.2.
+ */
 static void set_replace(sl_object *kernel, cl_uint index, const struct sl_set *set)
 {
 	struct sl_set *old = &kernel->as.kernel.set[index];
