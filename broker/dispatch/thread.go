@@ -6,6 +6,7 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"unsafe"
 
@@ -34,6 +35,9 @@ func (s *Session) start() {
 	s.running.Add(1)
 	s.threads.Add(1)
 	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		ExactTimers()
 		defer s.threads.Done()
 		defer s.running.Add(-1)
 		memory := (*scratch)(C.calloc(1, C.size_t(unsafe.Sizeof(scratch{}))))

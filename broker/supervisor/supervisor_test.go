@@ -232,6 +232,22 @@ func TestWorkerIsConfined(t *testing.T) {
 	}
 }
 
+// TestTimersOfAWorker: the thread that has loaded the driver is woken in time, and the Go runtime's monitor is not.
+func TestTimersOfAWorker(t *testing.T) {
+	p := take(t, start(t))
+	threads, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(p.PID), "task"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slacks := make(map[string]int)
+	for _, thread := range threads {
+		slacks[strings.TrimSpace(readFile(t, filepath.Join("/proc", thread.Name(), "timerslack_ns")))]++
+	}
+	if slacks["50000"] == 0 || slacks["2000000"] == 0 || len(slacks) != 2 {
+		t.Errorf("threads by slack: %v", slacks)
+	}
+}
+
 func TestCgroupHoldsTheSlice(t *testing.T) {
 	s := start(t)
 	p := take(t, s)

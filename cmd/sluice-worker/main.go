@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/broker/device/opencl"
+	"sluice/broker/dispatch"
 	"sluice/broker/handover"
 	"sluice/broker/worker"
 )
@@ -75,7 +77,10 @@ func serve() error {
 		return err
 	}
 	began := time.Now()
+	runtime.LockOSThread() // the driver's threads are like the one that loads it
+	dispatch.ExactTimers()
 	devices, _, err := opencl.Devices()
+	runtime.UnlockOSThread()
 	if err != nil {
 		return err
 	}
