@@ -42,6 +42,9 @@ func serve(ctx context.Context, flags serveFlags, log *slog.Logger) (err error) 
 	if err := prepareProcess(flags); err != nil {
 		return err
 	}
+	if err := slackenMonitor(); err != nil {
+		log.Debug("the daemon costs more", "error", err)
+	}
 	registry, err := openStore(ctx, flags, log)
 	if err != nil {
 		return err
