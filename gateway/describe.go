@@ -88,8 +88,8 @@ func configDims(route runner.Route, tensor *inference.ModelMetadataResponse_Tens
 	return tensor.GetShape()[1:], nil
 }
 
-// RepositoryIndex lists the current versions of the caller's functions (protocol/extension_model_repository.md).
-func (s *service) RepositoryIndex(ctx context.Context, request *inference.RepositoryIndexRequest) (*inference.RepositoryIndexResponse, error) {
+// functions are the current versions of the caller's functions.
+func (s *service) functions(ctx context.Context) ([]runner.Key, error) {
 	tenant, err := s.tenant(ctx)
 	if err != nil {
 		return nil, err
@@ -97,6 +97,15 @@ func (s *service) RepositoryIndex(ctx context.Context, request *inference.Reposi
 	keys, err := s.Functions.List(ctx, tenant.Name)
 	if err != nil {
 		return nil, fmt.Errorf("list functions: %w", err)
+	}
+	return keys, nil
+}
+
+// RepositoryIndex lists the current versions of the caller's functions (protocol/extension_model_repository.md).
+func (s *service) RepositoryIndex(ctx context.Context, request *inference.RepositoryIndexRequest) (*inference.RepositoryIndexResponse, error) {
+	keys, err := s.functions(ctx)
+	if err != nil {
+		return nil, err
 	}
 	response := new(inference.RepositoryIndexResponse)
 	for _, key := range keys {
@@ -125,13 +134,9 @@ func (s *service) ModelStatistics(ctx context.Context, request *inference.ModelS
 		}
 		return &inference.ModelStatisticsResponse{ModelStats: []*inference.ModelStatistics{statistics}}, nil
 	}
-	tenant, err := s.tenant(ctx)
+	keys, err := s.functions(ctx)
 	if err != nil {
 		return nil, err
-	}
-	keys, err := s.Functions.List(ctx, tenant.Name)
-	if err != nil {
-		return nil, fmt.Errorf("list functions: %w", err)
 	}
 	response := new(inference.ModelStatisticsResponse)
 	for _, key := range keys {

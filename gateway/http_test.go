@@ -20,7 +20,6 @@ import (
 
 	"sluice/batcher/runner"
 	"sluice/batcher/runner/functiontest"
-	"sluice/proto/gen/inference"
 )
 
 // exchange sends one request over HTTP: header fields as name and value in turn.
@@ -258,13 +257,7 @@ func TestHTTPCallers(t *testing.T) {
 
 // A request whose client goes away ends in the function too.
 func TestHTTPClientGoes(t *testing.T) {
-	begun, ended := make(chan struct{}), make(chan struct{})
-	f := startWith(t, "default", func(call functiontest.Call) (*inference.ModelInferResponse, error) {
-		close(begun)
-		<-call.Context.Done()
-		close(ended)
-		return nil, call.Context.Err()
-	})
+	f, begun, ended := startEndless(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	request, err := http.NewRequestWithContext(ctx, "POST", f.url+"/v2/models/simple/infer", bytes.NewReader(requestJSON("")))
 	if err != nil {

@@ -96,15 +96,22 @@ func TestStreamErrors(t *testing.T) {
 	}
 }
 
-// What a client that is gone had sent is broken off in the function.
-func TestStreamIsCancelled(t *testing.T) {
-	begun, ended := make(chan struct{}), make(chan struct{})
-	f := startWith(t, "default", func(call functiontest.Call) (*inference.ModelInferResponse, error) {
-		close(begun)
+// startEndless starts a gateway whose function takes one request, and ends it when it is broken off.
+func startEndless(t *testing.T) (f *fixture, begun, ended <-chan struct{}) {
+	t.Helper()
+	began, broken := make(chan struct{}), make(chan struct{})
+	f = startWith(t, "default", func(call functiontest.Call) (*inference.ModelInferResponse, error) {
+		close(began)
 		<-call.Context.Done()
-		close(ended)
+		close(broken)
 		return nil, call.Context.Err()
 	})
+	return f, began, broken
+}
+
+// What a client that is gone had sent is broken off in the function.
+func TestStreamIsCancelled(t *testing.T) {
+	f, begun, ended := startEndless(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	stream := f.stream(t, ctx, functiontest.Request(1, 0))
 	<-begun
