@@ -53,7 +53,7 @@ var layers = []layer{
 
 	// Where instances live.
 	{"runtime/sandbox", []string{"broker/lease", "store"}, "an interface and its lifecycle, no implementation"},
-	{"runtime/sandbox/sandboxtest", []string{"runtime/sandbox", "runtime/sandbox/sandboxtest/report", "broker/lease"}, "the conformance suite sees the interface and its nouns"},
+	{"runtime/sandbox/sandboxtest", []string{"runtime/sandbox", "runtime/sandbox/sandboxtest/report", "broker/lease", "test/freeport"}, "the conformance suite sees the interface and its nouns"},
 	{"runtime/sandbox/sandboxtest/probe", []string{"runtime/sandbox/sandboxtest/report"}, "the program that the suite runs inside"},
 	{"runtime/sandbox/sandboxtest/report", nil, "what the probe tells the suite"},
 	{"runtime/sandbox/containerd", []string{"runtime/sandbox", "runtime/inject", "runtime/image"}, "one implementation does not know the other; image knows how images are unpacked"},
@@ -86,6 +86,7 @@ var layers = []layer{
 	{"examples/...", []string{"function", "examples/...", generated}, "what a tenant may write: they see what a tenant sees"},
 
 	{"test/e2e", []string{generated}, "runs the built programs from outside"},
+	{"test/freeport", nil, "a port for a test's server"},
 
 	// Programs wire concrete types together.
 	{"cmd/sluice/access", []string{"store", "store/directory", generated}, "who may call the control API, over which door"},

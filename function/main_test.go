@@ -3,6 +3,7 @@ package function_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 
 	"sluice/function"
 	"sluice/proto/gen/inference"
+	"sluice/test/freeport"
 )
 
 const (
@@ -120,14 +122,11 @@ func TestMainEndsWithOneAfterAFatalError(t *testing.T) {
 }
 
 func TestMainServesOnPORT(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := free.Addr().String()
-	_ = free.Close()
-	_, port, _ := net.SplitHostPort(address)
-	_, client := start(t, address, "PORT="+port)
+	_, client := start(t, fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("PORT=%d", port))
 	if err := infer(t, client, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,10 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +19,7 @@ import (
 
 	"sluice/store/redis"
 	"sluice/store/storetest"
+	"sluice/test/freeport"
 )
 
 // patience bounds the wait for what must come; it is no measure of speed.
@@ -141,17 +142,11 @@ func namespaceOf(folder string) string {
 	return fmt.Sprintf("n%x", hash.Sum64())
 }
 
-// freePort is a port that nobody listens on at this moment.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	return strconv.Itoa(port)
 }

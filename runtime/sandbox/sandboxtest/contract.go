@@ -3,7 +3,6 @@ package sandboxtest
 import (
 	"errors"
 	"io"
-	"net"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"sluice/broker/lease"
 	"sluice/runtime/sandbox"
+	"sluice/test/freeport"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -71,7 +71,8 @@ func testServesSocket(b *Bench) {
 }
 
 func testServesPort(b *Bench) {
-	port := freePort(b)
+	port, err := freeport.Find()
+	b.Must(err)
 	spec := b.Spec("serve", itoa(port))
 	spec.Port = port
 	instance, _ := b.RunReady(spec, 1)
@@ -99,13 +100,6 @@ func testDialFollowsNoLink(b *Bench) {
 			b.Errorf("dialled through a %s", verb)
 		}
 	}
-}
-
-func freePort(b *Bench) int {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	b.Must(err)
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 func (b *Bench) wantServed(instance sandbox.Instance) {
