@@ -44,7 +44,7 @@ trap 'exit 143' TERM
 free_port() {
   local port
   while :; do
-    port=$((20000 + RANDOM % 20000))
+    port=$((10240 + RANDOM % 22528))
     if ! (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       echo "$port"
       return

@@ -55,7 +55,10 @@ var links = map[string]string{
 // a mount and a pid namespace of its own, and CAP_SYS_ADMIN in it.
 func enterView(extra []string) error {
 	// Nothing of this may reach the host's own mount namespace.
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("making mounts private: the root directory is no mount point, as in a chroot: %w", err)
+	} else if err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
 	}
 	// The new root may hide an extra path: hold on to it.

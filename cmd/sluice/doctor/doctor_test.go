@@ -1,12 +1,16 @@
 package doctor
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/runtime/sandbox/containerd/containerdtest"
 )
@@ -40,6 +44,25 @@ func goodHost(t *testing.T) Host {
 		StateFolder: filepath.Join(folder, "not", "yet"), Containers: true, ContainerdAddress: daemon.Address,
 		WorkerPath: worker, ShimPath: worker, // any file does
 		Addresses: []string{"127.0.0.1:0"},
+	}
+}
+
+// A thread whose root is a folder is where a chroot's processes are.
+func TestChrootIsFound(t *testing.T) {
+	folder := t.TempDir()
+	found := make(chan Finding)
+	go func() {
+		runtime.LockOSThread() // for ever: the thread ends with the goroutine
+		if err := errors.Join(unix.Unshare(unix.CLONE_FS), unix.Chroot(folder)); err != nil {
+			t.Error(err)
+		}
+		found <- checkNamespaces(t.Context(), Host{})
+	}()
+	if f := <-found; f.Status != Missing || !strings.Contains(f.Detail, "no mount point") || f.Fix == "" {
+		t.Errorf("in a chroot: %+v", f)
+	}
+	if f := checkNamespaces(t.Context(), Host{}); f.Status != OK {
+		t.Errorf("outside of one: %+v", f)
 	}
 }
 

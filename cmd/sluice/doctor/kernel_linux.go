@@ -81,8 +81,12 @@ func tryPidfd() error {
 	return unix.Close(fd)
 }
 
-// checkNamespaces reads the switches that keep a user from namespaces. Whether a worker really gets them, checkDevices finds out.
+// checkNamespaces reads what keeps a user from namespaces. Whether a worker really gets them, checkDevices finds out.
 func checkNamespaces(context.Context, Host) Finding {
+	if inMount() {
+		return missing("the root directory is no mount point, as in a chroot: no worker and no container can have a root of its own",
+			"mount --bind DIR DIR && mount --make-private DIR   # outside, before chroot DIR")
+	}
 	for _, s := range []struct{ path, closed string }{
 		{"/proc/sys/user/max_pid_namespaces", "0"},
 		{"/proc/sys/user/max_mnt_namespaces", "0"},
@@ -103,6 +107,13 @@ func checkNamespaces(context.Context, Host) Finding {
 		return missing(setting+" is "+s.closed, fmt.Sprintf("sysctl -w %s=%s   # and in /etc/sysctl.d, to last", setting, open))
 	}
 	return ok("allowed")
+}
+
+// inMount says whether the root directory lies inside a mount: pivot_root(2) refuses to change such a one.
+func inMount() bool {
+	var root unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, "/", 0, 0, &root)
+	return err == nil && root.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 && root.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0
 }
 
 // checkCgroups looks for what limits workers and containers.
