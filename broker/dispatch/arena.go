@@ -62,6 +62,12 @@ func (a *arena) take(size uint64) (extent, bool) {
 	return extent{}, false
 }
 
+// taken says whether nothing of e is free.
+func (a *arena) taken(e extent) bool {
+	i := sort.Search(len(a.free), func(i int) bool { return a.free[i].offset+a.free[i].size > e.offset })
+	return i == len(a.free) || e.offset+e.size <= a.free[i].offset
+}
+
 // give returns an extent that take handed out.
 func (a *arena) give(e extent) {
 	i := sort.Search(len(a.free), func(i int) bool { return a.free[i].offset > e.offset })

@@ -18,6 +18,23 @@ func (o oracle) mark(e extent, taken bool) bool {
 	return true
 }
 
+// any is some extent of a few bytes or many.
+func (o oracle) any(random *rand.Rand) extent {
+	whole := uint64(len(o)) * smallBytes
+	offset := random.Uint64N(whole)
+	return extent{offset, 1 + random.Uint64N(min(whole-offset, []uint64{1, smallBytes, whole}[random.IntN(3)]))}
+}
+
+// taken says whether every byte of e is.
+func (o oracle) taken(e extent) bool {
+	for i := e.offset / smallBytes; i*smallBytes < e.offset+e.size; i++ {
+		if !o[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // fits says whether size bytes have room anywhere.
 func (o oracle) fits(size uint64) bool {
 	g := granule(size)
@@ -45,6 +62,9 @@ func TestArenaAgainstOracle(t *testing.T) {
 		a, marks := newArena(size), make(oracle, size/smallBytes)
 		var taken []extent
 		for range 600 {
+			if asked := marks.any(random); a.taken(asked) != marks.taken(asked) {
+				t.Fatalf("%+v is said to be taken: %v, free %v", asked, a.taken(asked), a.free)
+			}
 			if len(taken) > 0 && random.IntN(5) < 2 {
 				i := random.IntN(len(taken))
 				a.give(taken[i])

@@ -14,7 +14,7 @@ import (
 // programs are the OpenCL programs of testdata. Each logs what it observes; the
 // bare driver and the shim must let it observe the same.
 var programs = []string{
-	"objects", "errors", "refusals", "subdevices", "transfers", "inplace", "rectangles", "maps", "turns", "images", "kernels", "programs", "includes", "svm", "events", "callbacks", "threads", "fork",
+	"objects", "errors", "refusals", "subdevices", "transfers", "inplace", "rectangles", "maps", "pinned", "turns", "images", "kernels", "programs", "includes", "svm", "events", "callbacks", "threads", "fork",
 }
 
 // programTimeout bounds a program's run: a hang is a failure, not a test that

@@ -67,6 +67,11 @@ func (t *thread) place(where C.cl_uint, offset, size C.size_t) unsafe.Pointer {
 		if place, ok := t.session.reserved[at]; ok && n > 0 && n <= place.size {
 			return unsafe.Pointer(&t.session.arenaShared.bytes[at])
 		}
+	case wire.PlaceObject:
+		whole := uint64(len(t.session.arenaShared.bytes))
+		if n > 0 && at <= whole && n <= whole-at && t.session.places.taken(extent{at, n}) {
+			return unsafe.Pointer(&t.session.arenaShared.bytes[at])
+		}
 	}
 	t.violate("a transfer of %d bytes at offset %d of place %d", n, at, uint32(where))
 	return nil

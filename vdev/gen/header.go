@@ -59,6 +59,7 @@ func wireConstants() []constant {
 		{"FIRST_HANDLE", wire.FirstHandle},
 		{"PLACE_STAGING", wire.PlaceStaging},
 		{"PLACE_ARENA", wire.PlaceArena},
+		{"PLACE_OBJECT", wire.PlaceObject},
 		{"ARGUMENT_VALUE", wire.ArgumentValue},
 		{"ARGUMENT_BUFFER", wire.ArgumentBuffer},
 		{"ARGUMENT_LOCAL", wire.ArgumentLocal},

@@ -190,6 +190,31 @@ static bool transfer_stood_in(struct sl_transfer *t, void *pointer, cl_int *stat
 	return true;
 }
 
+/*
+ * Where the program's memory is the bytes of a memory object, mapped or shared, as of a program that wants memory which
+ * the device reaches at full speed: the driver is told that place, and nothing is copied in between.
+ */
+static bool transfer_between_objects(const struct sl_transfer *t, const void *pointer, struct sl_pending *place)
+{
+	const struct sl_session *session = t->queue->session;
+	const struct sl_layout *layout = &t->layout;
+	uintptr_t offset = (uintptr_t)pointer - (uintptr_t)session->arena;
+	bool gaps = layout->region[0] && (layout->row_pitch != layout->region[0] ||
+					  layout->slice_pitch != layout->row_pitch * layout->region[1]);
+	if (gaps || offset >= session->arena_size || t->size > session->arena_size - offset)
+		return false;
+	*place = (struct sl_pending){.place = SL_PLACE_OBJECT, .offset = offset, .size = t->size};
+	return true;
+}
+
+static cl_int transfer_placed(struct sl_transfer *t, const struct sl_pending *place)
+{
+	if (!t->blocking)
+		return transfer_send(t, NULL, false, place, 0);
+	struct sl_slot *slot = sl_slot_take(t->queue->session);
+	return sl_finish_command(t->queue->session, slot, transfer_send(t, slot, true, place, 0), &t->made);
+}
+
 /* A blocking read, or a write whose event somebody may look at as soon as this returns. */
 static cl_int transfer_waited(struct sl_transfer *t, void *pointer)
 {
@@ -262,6 +287,7 @@ void sl_transfer_abandon(const struct sl_transfer *t)
 cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 {
 	cl_int status;
+	struct sl_pending place;
 	if (event && !(t->event = sl_event_new(t->queue, t->command)))
 		return CL_OUT_OF_HOST_MEMORY;
 	bool timed = t->event && t->queue->as.queue.flags & CL_QUEUE_PROFILING_ENABLE;
@@ -269,6 +295,8 @@ cl_int sl_transfer(struct sl_transfer *t, void *pointer, cl_event *event)
 		status = transfer_of_nothing(t);
 	else if (transfer_stood_in(t, pointer, &status))
 		;
+	else if (transfer_between_objects(t, pointer, &place))
+		status = transfer_placed(t, &place);
 	else if (!t->blocking)
 		status = transfer_later(t, pointer);
 	else if (t->size <= SMALL_MAX || timed || t->region)

@@ -154,6 +154,9 @@ const (
 const (
 	PlaceStaging = 0
 	PlaceArena   = 1
+	// PlaceObject is in the arena, too, where the bytes of a memory object lie: the
+	// program has a pointer to them.
+	PlaceObject = 2
 )
 
 // Forms of a kernel argument.
