@@ -18,6 +18,8 @@ type call struct {
 	// ctx ends with the caller, or at the deadline, or about MaxDuration after the call came.
 	ctx  context.Context
 	done chan answer
+	// kept is how much the client waits beyond Deadline, for the way back.
+	kept time.Duration
 
 	// batch is nil while the call is queued.
 	batch     *batch
@@ -27,11 +29,12 @@ type call struct {
 type answer struct {
 	response *inference.ModelInferResponse
 	err      error
+	known    time.Time
 }
 
 // finish answers the caller, who reads once and may be gone.
 func (c *call) finish(response *inference.ModelInferResponse, err error) {
-	c.done <- answer{response, err}
+	c.done <- answer{response, err, time.Now()}
 }
 
 // newCall makes a call of a request; cancel must be called when it is over.
@@ -69,7 +72,8 @@ func (l *lane) newCall(ctx context.Context, request *inference.ModelInferRequest
 	}
 	wait := l.route.StartTimeout
 	if given {
-		wait = left
+		c.kept = l.lag.of(left)
+		wait = left - c.kept
 	}
 	c.Deadline = c.Arrival + int64(wait)
 	var cancel context.CancelFunc

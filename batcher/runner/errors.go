@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"sluice/batcher"
 )
 
 // The kinds of errors that Infer and the other calls end with; an error that a function answered keeps its gRPC
@@ -59,9 +57,9 @@ func missCause(err error) string {
 }
 
 // shedError is what a request ends with that left the queue without being run.
-func shedError(reason batcher.Reason, waited time.Duration) error {
+func shedError(expired bool, waited time.Duration) error {
 	waited = waited.Round(time.Millisecond)
-	if reason == batcher.ReasonLate {
+	if !expired {
 		return fmt.Errorf("%w: after %v in the queue the function could not answer in time any more", errLate, waited)
 	}
 	return fmt.Errorf("%w, after %v", errExpiredQueued, waited)

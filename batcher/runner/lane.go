@@ -26,6 +26,7 @@ type lane struct {
 	meter   *meter
 	cached  atomic.Pointer[inference.ModelMetadataResponse]
 	tallies tallies
+	lag     lag
 
 	mu          sync.Mutex
 	policy      batcher.Policy
@@ -81,7 +82,8 @@ func (l *lane) decide(self *call) (own *batch) {
 	decision := l.policy.Decide(now, free)
 	for _, shed := range decision.Shed {
 		c := l.take(shed.ID)
-		c.finish(nil, shedError(shed.Reason, time.Duration(now-c.Arrival)))
+		expired := shed.Reason == batcher.ReasonExpired && now >= c.Deadline+int64(c.kept)
+		c.finish(nil, shedError(expired, time.Duration(now-c.Arrival)))
 	}
 	for _, formed := range decision.Batches {
 		b := l.dispatch(formed, now)
@@ -152,6 +154,7 @@ func (l *lane) wait(c *call) (*inference.ModelInferResponse, error) {
 	}
 	select {
 	case a := <-c.done:
+		l.lag.note(time.Since(a.known))
 		return a.response, a.err
 	case <-c.ctx.Done():
 		running := false
