@@ -99,6 +99,25 @@ func TestArenaAgainstOracle(t *testing.T) {
 	}
 }
 
+// Large places keep apart as long as there is room; what lies between them is of use for small ones.
+func TestLargePlacesKeepApart(t *testing.T) {
+	const size = 4 * largeBytes
+	a := newArena(size)
+	first, _ := a.take(largeBytes)
+	second, ok := a.take(largeBytes)
+	if !ok || second.offset-first.offset < largeBytes+gapBytes {
+		t.Fatalf("two places at %d and %d", first.offset, second.offset)
+	}
+	small, ok := a.take(smallBytes)
+	if !ok || small.offset >= first.offset {
+		t.Errorf("a small place is at %d, not in the gap before %d", small.offset, first.offset)
+	}
+	a.give(second)
+	if _, ok := a.take(size - first.offset - largeBytes); !ok {
+		t.Error("what is left to the end is refused for the sake of a gap")
+	}
+}
+
 func TestArenaOfNothing(t *testing.T) {
 	a := newArena(pageBytes)
 	if e, ok := a.take(pageBytes + 1); ok {
