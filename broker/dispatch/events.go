@@ -4,6 +4,7 @@ package dispatch
 import "C"
 
 import (
+	"encoding/binary"
 	"sync/atomic"
 	"unsafe"
 
@@ -84,6 +85,39 @@ func (t *thread) clGetEventInfo(a argsClGetEventInfo) C.cl_int {
 	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 		return C.clGetEventInfo(driverEvent(a.event.driver), C.CL_EVENT_COMMAND_EXECUTION_STATUS, size, value, sizeRet)
 	})
+}
+
+// clGetEventProfilingInfo answers with all times of a command that is over beside
+// the one that was asked for.
+func (t *thread) clGetEventProfilingInfo(a argsClGetEventProfilingInfo) C.cl_int {
+	event := driverEvent(a.event.driver)
+	asked, status := eventTime(event, a.paramName)
+	if status != C.CL_SUCCESS {
+		return status
+	}
+	var final uint64
+	var times [wire.TimeCount]uint64
+	if over(event) == wire.TicketDone {
+		for i := range times {
+			time, status := eventTime(event, C.CL_PROFILING_COMMAND_QUEUED+C.cl_profiling_info(i))
+			if status == C.CL_SUCCESS {
+				times[i] = uint64(time)
+				final |= 1 << i
+			}
+		}
+	}
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(asked))
+	t.reply = binary.LittleEndian.AppendUint64(t.reply, final)
+	for _, time := range times {
+		t.reply = binary.LittleEndian.AppendUint64(t.reply, time)
+	}
+	return C.CL_SUCCESS
+}
+
+// eventTime asks the driver for one of a command's times, in nanoseconds.
+func eventTime(event C.cl_event, which C.cl_profiling_info) (time C.cl_ulong, status C.cl_int) {
+	status = C.clGetEventProfilingInfo(event, which, C.size_t(unsafe.Sizeof(time)), unsafe.Pointer(&time), nil)
+	return time, status
 }
 
 func (t *thread) clCreateUserEvent(a argsClCreateUserEvent) C.cl_int {

@@ -626,15 +626,20 @@ func (t *thread) doClGetEventInfo() C.cl_int {
 	return t.clGetEventInfo(a)
 }
 
+type argsClGetEventProfilingInfo struct {
+	event     *object
+	paramName C.cl_profiling_info
+}
+
 func (t *thread) doClGetEventProfilingInfo() C.cl_int {
-	event := t.handle(kindEvent)
-	paramName := C.cl_profiling_info(t.scalar())
-	if !t.complete() {
-		return t.refusedCommand()
+	a := argsClGetEventProfilingInfo{
+		event:     t.handle(kindEvent),
+		paramName: C.cl_profiling_info(t.scalar()),
 	}
-	return t.query(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
-		return C.clGetEventProfilingInfo(driverEvent(event.driver), paramName, size, value, sizeRet)
-	})
+	if !t.complete() {
+		return t.refused
+	}
+	return t.clGetEventProfilingInfo(a)
 }
 
 func (t *thread) doClFlush() C.cl_int {

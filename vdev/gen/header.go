@@ -57,6 +57,7 @@ func wireConstants() []constant {
 		{"PLATFORM_HANDLE", wire.PlatformHandle},
 		{"DEVICE_HANDLE", wire.DeviceHandle},
 		{"FIRST_HANDLE", wire.FirstHandle},
+		{"TIME_COUNT", wire.TimeCount},
 		{"PLACE_STAGING", wire.PlaceStaging},
 		{"PLACE_ARENA", wire.PlaceArena},
 		{"PLACE_OBJECT", wire.PlaceObject},

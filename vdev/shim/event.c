@@ -58,3 +58,43 @@ cl_int CL_API_CALL sl_clGetEventInfo(cl_event event, cl_event_info param_name, s
 	return sl_info_reply(session, slot, sl_send_clGetEventInfo(session, slot, object), param_value_size,
 			     param_value, param_value_size_ret);
 }
+
+/* Keeps the times that are final, and gives the one that was asked for. */
+static uint64_t times_keep(sl_object *event, const uint8_t *answer)
+{
+	uint64_t words[2 + SL_TIME_COUNT];
+	memcpy(words, answer, sizeof(words));
+	for (size_t i = 0; i < SL_TIME_COUNT; i++)
+		if (words[1] >> i & 1)
+			atomic_store_explicit(&event->as.event.times[i], words[2 + i], memory_order_relaxed);
+	atomic_fetch_or(&event->as.event.timed, words[1]);
+	return words[0];
+}
+
+/* A program that asks for one time of a command asks for others, too: the driver is asked once for all. */
+cl_int CL_API_CALL sl_clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size,
+					      void *param_value, size_t *param_value_size_ret)
+{
+	sl_object *object = sl_find(event, SL_EVENT);
+	if (!object)
+		return CL_INVALID_EVENT;
+	uint32_t index = param_name - CL_PROFILING_COMMAND_QUEUED;
+	if (index < SL_TIME_COUNT && atomic_load(&object->as.event.timed) >> index & 1) {
+		uint64_t known = atomic_load_explicit(&object->as.event.times[index], memory_order_relaxed);
+		return sl_info(&known, sizeof(known), param_value_size, param_value, param_value_size_ret);
+	}
+	struct sl_session *session = object->session;
+	struct sl_slot *slot = sl_slot_take(session);
+	cl_int status = sl_wait(session, slot, sl_send_clGetEventProfilingInfo(session, slot, object, param_name));
+	if (status == CL_SUCCESS) {
+		size_t length;
+		const uint8_t *answer = sl_reply(session, slot, &length);
+		status = CL_OUT_OF_RESOURCES;
+		if (answer && length == (2 + SL_TIME_COUNT) * sizeof(uint64_t)) {
+			uint64_t asked = times_keep(object, answer);
+			status = sl_info(&asked, sizeof(asked), param_value_size, param_value, param_value_size_ret);
+		}
+	}
+	sl_slot_give(session, slot);
+	return status;
+}

@@ -188,6 +188,8 @@ struct sl_object {
 		struct {
 			cl_command_type command;
 			_Atomic int complete;
+			_Atomic uint64_t timed; /* a bit for each of the times that is known for good */
+			_Atomic uint64_t times[SL_TIME_COUNT];
 		} event;
 	} as;
 };

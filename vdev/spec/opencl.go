@@ -294,7 +294,7 @@ var openCLCalls = []Call{
 	{
 		Number: 46, Name: "clGetEventProfilingInfo", Version: "1.0", Returns: "cl_int",
 		Params: "cl_event event, cl_profiling_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret",
-		Form:   Query, Wait: Accepted,
+		Form:   Special, Wait: Accepted,
 		Wire: []Field{handle(Event, "event"), scalar("cl_profiling_info", "param_name")},
 	},
 	{

@@ -159,6 +159,12 @@ const (
 	PlaceObject = 2
 )
 
+// TimeCount is how many times profiling tells of a command, from
+// CL_PROFILING_COMMAND_QUEUED to CL_PROFILING_COMMAND_COMPLETE. The answer to a
+// query of one is: u64 what was asked for, u64 a bit for each that is final, u64
+// each.
+const TimeCount = 5
+
 // Forms of a kernel argument.
 const (
 	ArgumentValue   = 0

@@ -184,19 +184,6 @@ cl_int CL_API_CALL sl_clReleaseEvent(cl_event event)
 	return CL_SUCCESS;
 }
 
-cl_int CL_API_CALL sl_clGetEventProfilingInfo(cl_event event, cl_profiling_info param_name, size_t param_value_size, void *param_value, size_t *param_value_size_ret)
-{
-	sl_object *event_object = sl_find(event, SL_EVENT);
-	if (!event_object)
-		return CL_INVALID_EVENT;
-	cl_int status;
-	struct sl_session *session = event_object->session;
-	struct sl_slot *slot = sl_slot_take(session);
-	status = sl_send_clGetEventProfilingInfo(session, slot, event_object, (uint64_t)param_name);
-	status = sl_info_reply(session, slot, status, param_value_size, param_value, param_value_size_ret);
-	return status;
-}
-
 cl_int CL_API_CALL sl_clFlush(cl_command_queue command_queue)
 {
 	sl_object *command_queue_object = sl_find(command_queue, SL_QUEUE);
