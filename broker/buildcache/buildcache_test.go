@@ -46,7 +46,7 @@ func names(t *testing.T, folder string) []string {
 
 func pack(t *testing.T, folder string, since time.Time) *os.File {
 	t.Helper()
-	memory, err := Pack(folder, since)
+	memory, err := Pack(folder, since, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestPackageIsReadByTheSameKeyAlone(t *testing.T) {
 		t.Fatalf("no package: %v", err)
 	}
 	defer file.Close()
-	if err := Unpack(to, file); err != nil {
+	if _, err := Unpack(to, file); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, to); !slices.Equal(got, []string{"AA.so"}) {
@@ -97,6 +97,48 @@ func TestPackageIsReadByTheSameKeyAlone(t *testing.T) {
 	}
 	if pack(t, to, began.Add(2*time.Minute)) != nil {
 		t.Error("packed, though nothing was used since")
+	}
+}
+
+// A package is written anew for what is in it; that a program was used again is worth it after a while alone.
+func TestPackageOfWhatIsKnown(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	began := time.Now().Add(-time.Hour)
+	build(t, from, "AA", 1000, began.Add(time.Minute))
+	build(t, from, "BB", 1000, began.Add(-usedResolution))
+	had, err := Unpack(to, rewound(t, pack(t, from, began)))
+	if err != nil || len(had) != 2 {
+		t.Fatalf("unpacked %v, %v", had, err)
+	}
+	now := time.Now()
+	for _, step := range []struct {
+		what    string
+		name    string
+		size    int
+		written time.Time
+		packed  bool
+	}{
+		{"nothing", "AA", 1000, now.Add(-time.Second), false},
+		{"a use of what was used lately", "AA", 1000, now.Add(time.Second), false},
+		{"a use of what was not", "BB", 1000, now.Add(time.Second), true},
+		{"another size", "AA", 2000, now.Add(time.Second), true},
+		{"another program", "CC", 1000, now.Add(time.Second), true},
+	} {
+		folder := t.TempDir()
+		if err := os.CopyFS(folder, os.DirFS(to)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"AA", "BB"} { // as they were unpacked, which a copy does not keep
+			build(t, folder, name, 1000, began)
+		}
+		build(t, folder, step.name, step.size, step.written)
+		memory, err := Pack(folder, now, had)
+		if err != nil || (memory != nil) != step.packed {
+			t.Errorf("%s: packed %v, %v", step.what, memory != nil, err)
+		}
+		if memory != nil {
+			memory.Close()
+		}
 	}
 }
 
@@ -113,7 +155,7 @@ func TestPackageHoldsWhatWasUsedLast(t *testing.T) {
 		t.Fatalf("%d bytes, %v", info.Size(), err)
 	}
 	to := t.TempDir()
-	if err := Unpack(to, rewound(t, memory)); err != nil {
+	if _, err := Unpack(to, rewound(t, memory)); err != nil {
 		t.Fatal(err)
 	}
 	if got := names(t, to); !slices.Equal(got, []string{"P3.so", "P4.so", "P5.so"}) {
@@ -179,7 +221,7 @@ func TestUnpackStaysInItsFolder(t *testing.T) {
 		"noise":   bytes.Repeat([]byte{7}, 2048),
 	} {
 		folder := filepath.Join(outside, name)
-		err := Unpack(folder, bytes.NewReader(archive))
+		_, err := Unpack(folder, bytes.NewReader(archive))
 		if _, stat := os.Stat(filepath.Join(outside, "escaped")); stat == nil {
 			t.Fatalf("%s: written outside the folder (%v)", name, err)
 		}

@@ -23,10 +23,23 @@ const entryDepth = 3
 // tarBytes bounds what the archive adds to a file: its headers and padding.
 const tarBytes = 8 * 512
 
+// usedResolution is how exactly is kept when a program was used last: a package is not written anew for less.
+const usedResolution = time.Hour
+
+// Manifest is what a package held, by path below the folder.
+type Manifest map[string]held
+
+// held is one file of a package.
+type held struct {
+	size int64
+	used time.Time // its program was, when it was packed
+}
+
 // packed is one file to be packed.
 type packed struct {
-	path string // below the folder
-	size int64
+	path    string // below the folder
+	size    int64
+	written time.Time
 }
 
 // entry is one program's files.
@@ -37,13 +50,14 @@ type entry struct {
 }
 
 // Pack writes the files below folder into sealed memory, which the caller closes: the programs used last, as many as a
-// package may hold. It returns nil where there are none that were written after since.
-func Pack(folder string, since time.Time) (*os.File, error) {
+// package may hold. It returns nil where that would be, but for when programs were used, the package that was unpacked there
+// before since and held had.
+func Pack(folder string, since time.Time, had Manifest) (*os.File, error) {
 	entries, err := list(folder)
 	if err != nil {
 		return nil, fmt.Errorf("packing builds: %w", err)
 	}
-	if len(entries) == 0 || !entries[0].used.After(since) {
+	if !slices.ContainsFunc(entries, func(e *entry) bool { return e.changed(since, had) }) {
 		return nil, nil
 	}
 	fd, err := unix.MemfdCreate("sluice-builds", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -60,6 +74,14 @@ func Pack(folder string, since time.Time) (*os.File, error) {
 		return nil, fmt.Errorf("packing builds: %w", err)
 	}
 	return memory, nil
+}
+
+// changed says whether the program's files are others than had, or its use is no longer kept well enough.
+func (e *entry) changed(since time.Time, had Manifest) bool {
+	return e.used.After(since) && slices.ContainsFunc(e.files, func(f packed) bool {
+		before, known := had[f.path]
+		return f.written.After(since) && (!known || before.size != f.size || since.Sub(before.used) >= usedResolution)
+	})
 }
 
 // list finds the programs below folder, the one used last first.
@@ -89,7 +111,7 @@ func list(folder string) ([]*entry, error) {
 			byName[name] = &entry{}
 		}
 		e := byName[name]
-		e.files = append(e.files, packed{below, info.Size()})
+		e.files = append(e.files, packed{below, info.Size(), info.ModTime()})
 		e.bytes += info.Size() + tarBytes + int64(len(below))
 		if info.ModTime().After(e.used) {
 			e.used = info.ModTime()
@@ -142,42 +164,44 @@ func writeFile(archive *tar.Writer, folder string, f packed, used time.Time) err
 	return err
 }
 
-// Unpack writes a package's files below folder, which is a worker's own.
-func Unpack(folder string, from io.Reader) error {
+// Unpack writes a package's files below folder, which is a worker's own. It returns those that came so far beside an error.
+func Unpack(folder string, from io.Reader) (Manifest, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("unpacking builds: %w", err)
+		return nil, fmt.Errorf("unpacking builds: %w", err)
 	}
-	root, err := os.OpenRoot(folder)
-	if err != nil {
-		return fmt.Errorf("unpacking builds: %w", err)
-	}
-	defer root.Close()
+	manifest := make(Manifest)
 	archive := tar.NewReader(bufio.NewReaderSize(io.LimitReader(from, PackageBytesMax), 1<<20))
 	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return manifest, nil
 		}
 		if err == nil {
-			err = readFile(root, header, archive)
+			err = readFile(folder, header, archive)
 		}
 		if err != nil {
-			return fmt.Errorf("unpacking builds: %w", err)
+			return manifest, fmt.Errorf("unpacking builds: %w", err)
 		}
+		manifest[header.Name] = held{header.Size, header.ModTime}
 	}
 }
 
-func readFile(root *os.Root, header *tar.Header, from io.Reader) error {
-	if err := root.MkdirAll(filepath.Dir(header.Name), 0o700); err != nil {
-		return err
+func readFile(folder string, header *tar.Header, from io.Reader) error {
+	if !filepath.IsLocal(header.Name) {
+		return fmt.Errorf("%q lies elsewhere", header.Name)
 	}
-	file, err := root.OpenFile(header.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	path := filepath.Join(folder, header.Name)
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	file, err := os.OpenFile(path, flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+			file, err = os.OpenFile(path, flags, 0o600)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(file, from)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return root.Chtimes(header.Name, header.ModTime, header.ModTime)
+	used := unix.NsecToTimeval(header.ModTime.UnixNano())
+	return errors.Join(err, unix.Futimes(int(file.Fd()), []unix.Timeval{used, used}), file.Close())
 }

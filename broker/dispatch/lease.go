@@ -36,6 +36,9 @@ type Limits struct {
 	HeaderFolder string
 	// Output is where kernels print; nil where nobody takes it.
 	Output *Output
+	// Unpacked is closed when what the tenant has built before is where the driver
+	// looks for it; nil where nothing is to come.
+	Unpacked <-chan struct{}
 }
 
 // Stats counts what a Lease has done since it began, but for Sessions and
@@ -189,6 +192,15 @@ func (l *Lease) creditAhead() uint64 {
 // and the places of large transfers.
 func (l *Lease) arenaBytes() uint64 {
 	return roundUp(l.limits.MemoryBytes+l.limits.MemoryBytes/8+reserveMax+(64<<20), pageBytes)
+}
+
+// awaitBuilds waits until the tenant's earlier builds are where the driver looks
+// for them. Whatever makes the driver look there, or put anything there, comes
+// after it.
+func (l *Lease) awaitBuilds() {
+	if l.limits.Unpacked != nil {
+		<-l.limits.Unpacked
+	}
 }
 
 func pointer(b []byte) unsafe.Pointer {

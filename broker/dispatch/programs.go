@@ -51,6 +51,7 @@ func (t *thread) clCreateProgramWithBinary(a argsClCreateProgramWithBinary) C.cl
 		lengths[i], pointers[i] = C.size_t(length), unsafe.Add(all, offset)
 		offset += length
 	}
+	t.session.lease.awaitBuilds()
 	var status C.cl_int
 	program := C.clCreateProgramWithBinary(driverContext(a.context.driver), a.deviceList.count, listDevice(a.deviceList), &lengths[0], (**C.uchar)(unsafe.Pointer(&pointers[0])), &statuses[0], &status)
 	for _, s := range statuses {
@@ -64,6 +65,7 @@ func (t *thread) clCreateProgramWithBuiltInKernels(a argsClCreateProgramWithBuil
 	var status C.cl_int
 	names := C.CString(string(a.kernelNames))
 	defer C.free(unsafe.Pointer(names))
+	t.session.lease.awaitBuilds()
 	program := C.clCreateProgramWithBuiltInKernels(driverContext(a.context.driver), a.deviceList.count, listDevice(a.deviceList), names, &status)
 	a.created.build = &build{}
 	return t.keep(a.created, unsafe.Pointer(program), status)
@@ -123,6 +125,7 @@ func (t *thread) clLinkProgram(a argsClLinkProgram) C.cl_int {
 		defer C.free(unsafe.Pointer(options))
 		return C.clLinkProgram(driverContext(a.context.driver), a.deviceList.count, listDevice(a.deviceList), options, a.inputPrograms.count, listProgram(a.inputPrograms), nil, nil, &status)
 	}
+	t.session.lease.awaitBuilds()
 	asked := &build{}
 	program := link(asked.ask(a.options, string(a.options)))
 	if status == C.CL_INVALID_LINKER_OPTIONS {
@@ -154,14 +157,16 @@ func (t *thread) clBuildProgram(a argsClBuildProgram) C.cl_int {
 	return C.clBuildProgram(program, a.deviceList.count, listDevice(a.deviceList), options, nil, nil)
 }
 
-// keepThrough hands the lead on before a build that may take long. The program
-// may be released by another of its threads meanwhile, so it is retained.
+// keepThrough hands the lead on before a build that may take long, and waits until
+// it may begin. The program may be released by another of its threads meanwhile,
+// so it is retained.
 func (t *thread) keepThrough(program C.cl_program, headers list) {
 	C.clRetainProgram(program)
 	for _, p := range unsafe.Slice(listProgram(headers), int(headers.count)) {
 		C.clRetainProgram(p)
 	}
 	t.yield()
+	t.session.lease.awaitBuilds()
 }
 
 func releasePrograms(program C.cl_program, headers list) {

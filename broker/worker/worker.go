@@ -28,7 +28,7 @@ type Server interface {
 
 // Worker is the state of a worker process. Lock order: sending, then mutex.
 type Worker struct {
-	open   func(handover.Assign) (Server, error)
+	open   func(a handover.Assign, unpacked <-chan struct{}) (Server, error)
 	log    *slog.Logger
 	builds string // the folder in which the driver keeps what it compiles; empty where it is not known
 
@@ -42,14 +42,15 @@ type Worker struct {
 	mutex        sync.Mutex
 	ready        handover.Ready // what a daemon is told first
 	server       Server         // nil until assigned
-	assignedAt   time.Time      // or, if later, when the earlier builds were in their place
+	unpackedAt   time.Time
+	had          buildcache.Manifest // of what was unpacked
 	sessionsAll  uint64
 	sessionsOpen uint64
 }
 
 // New makes a Worker whose driver is loaded and keeps what it compiles in the folder builds. When the worker is assigned,
-// open makes what serves the Lease.
-func New(ready handover.Ready, builds string, open func(handover.Assign) (Server, error), log *slog.Logger) *Worker {
+// open makes what serves the Lease; unpacked is closed when what its tenant has built before is in that folder.
+func New(ready handover.Ready, builds string, open func(a handover.Assign, unpacked <-chan struct{}) (Server, error), log *slog.Logger) *Worker {
 	ready.ProtocolHash, ready.KeepsBuilds = wire.ProtocolHash, builds != ""
 	return &Worker{ready: ready, builds: builds, open: open, log: log, unpacked: make(chan struct{})}
 }
@@ -127,7 +128,7 @@ func (w *Worker) assign(a handover.Assign, builds *os.File) error {
 		return errors.New("this worker has its lease already")
 	}
 	w.sessions.Go(func() { w.unpack(builds) })
-	server, err := w.open(a)
+	server, err := w.open(a, w.unpacked)
 	if err != nil {
 		return fmt.Errorf("opening the lease: %w", err)
 	}
@@ -137,29 +138,31 @@ func (w *Worker) assign(a handover.Assign, builds *os.File) error {
 	return nil
 }
 
-// unpack puts the tenant's earlier builds where the driver looks for them. Sessions wait for it.
+// unpack puts the tenant's earlier builds where the driver looks for them.
 func (w *Worker) unpack(builds *os.File) {
 	defer close(w.unpacked)
+	var had buildcache.Manifest
 	if builds != nil {
-		if err := buildcache.Unpack(w.builds, builds); err != nil {
+		var err error
+		if had, err = buildcache.Unpack(w.builds, builds); err != nil {
 			w.log.Warn("what the tenant has built before is not all there", "error", err)
 		}
 		builds.Close()
 	}
 	w.mutex.Lock()
-	w.assignedAt = time.Now()
+	w.had, w.unpackedAt = had, time.Now()
 	w.mutex.Unlock()
 }
 
-// sendBuilds sends what the driver has compiled or used since the Lease was assigned.
+// sendBuilds sends the tenant's builds, if the driver has compiled any since the Lease was assigned.
 func (w *Worker) sendBuilds() error {
 	w.mutex.Lock()
-	since := w.assignedAt
+	since, had := w.unpackedAt, w.had
 	w.mutex.Unlock()
 	if w.builds == "" || since.IsZero() {
 		return w.send(handover.Message{Builds: &handover.Builds{}}, nil)
 	}
-	memory, err := buildcache.Pack(w.builds, since)
+	memory, err := buildcache.Pack(w.builds, since, had)
 	if err != nil || memory == nil {
 		return w.send(handover.Message{Builds: &handover.Builds{Error: handover.Reason(err)}}, nil)
 	}
@@ -190,7 +193,6 @@ func (w *Worker) session(ctx context.Context, s handover.Session, file *os.File)
 	w.sessions.Add(1)
 	go func() {
 		defer w.sessions.Done()
-		<-w.unpacked
 		log.Info("session started")
 		err := server.Serve(ctx, conn, log)
 		conn.Close()

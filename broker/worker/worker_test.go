@@ -54,13 +54,13 @@ func start(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := func(a handover.Assign) (Server, error) {
+	open := func(a handover.Assign, _ <-chan struct{}) (Server, error) {
 		if a.MemoryBytes == 0 {
 			return nil, errors.New("no memory")
 		}
 		return echo{}, nil
 	}
-	w := New(handover.Ready{Devices: 3}, "", open, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	w := New(handover.Ready{Devices: 3}, filepath.Join(dir, "builds"), open, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx, listener) }()
@@ -152,6 +152,24 @@ func TestSessionsAreServedAndCounted(t *testing.T) {
 	good.Close()
 	if m := receive(t, daemon); m.SessionEnded == nil || m.SessionEnded.ID != "good" || m.SessionEnded.Error != "" {
 		t.Errorf("answer %+v", m)
+	}
+}
+
+// What the tenant has built before may be long in coming, which keeps no session waiting.
+func TestSessionsDoNotWaitForBuilds(t *testing.T) {
+	daemon := dial(t, start(t))
+	builds, never, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer builds.Close()
+	defer never.Close() // before the worker ends
+	send(t, daemon, handover.Message{Assign: &handover.Assign{LeaseID: "l", MemoryBytes: 1, Builds: true}}, builds)
+	receive(t, daemon)
+	expectEcho(t, session(t, daemon, "s"))
+	send(t, daemon, handover.Message{BuildsRequest: &handover.BuildsRequest{}}, nil)
+	if m := receive(t, daemon); m.Builds == nil || m.Builds.Packed || m.Builds.Error != "" {
+		t.Errorf("asked for builds before the earlier ones have come: %+v", m)
 	}
 }
 

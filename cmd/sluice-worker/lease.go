@@ -14,13 +14,14 @@ type leaseServer struct {
 	*dispatch.Lease
 }
 
-func openLease(a handover.Assign) (worker.Server, error) {
+func openLease(a handover.Assign, unpacked <-chan struct{}) (worker.Server, error) {
 	output, err := dispatch.TakeOutput()
 	if err != nil {
 		return nil, err
 	}
 	opened, err := dispatch.NewLease(dispatch.Limits{
 		Output:       output,
+		Unpacked:     unpacked,
 		HeaderFolder: filepath.Join(os.TempDir(), "headers"),
 		MemoryBytes:  a.MemoryBytes, PlatformIndex: a.PlatformIndex, DeviceIndex: a.DeviceIndex,
 	})
