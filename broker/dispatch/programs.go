@@ -74,6 +74,7 @@ func (t *thread) clCreateProgramWithBuiltInKernels(a argsClCreateProgramWithBuil
 func (t *thread) clCreateProgramWithIL(a argsClCreateProgramWithIL) C.cl_int {
 	var status C.cl_int
 	t.session.watchOutput(a.il)
+	t.session.lease.awaitBuilds()
 	program := C.clCreateProgramWithIL(driverContext(a.context.driver), pointer(a.il), C.size_t(len(a.il)), &status)
 	kernels, err := spirvArguments(a.il)
 	if err != nil {
