@@ -86,7 +86,7 @@ var layers = []layer{
 	{"examples/...", []string{"function", "examples/...", generated}, "what a tenant may write: they see what a tenant sees"},
 
 	{"test/e2e", []string{generated}, "runs the built programs from outside"},
-	{"test/freeport", nil, "a port for a test's server"},
+	{"test/freeport", nil, "a port for a server of a test or a benchmark"},
 
 	// Programs wire concrete types together.
 	{"cmd/sluice/access", []string{"store", "store/directory", generated}, "who may call the control API, over which door"},
@@ -99,7 +99,7 @@ var layers = []layer{
 	{"cmd/sluice/doctor", []string{"broker/device", "broker/supervisor"}, "tries what the daemon will do: a probe by a worker among it"},
 	{"broker/device/nvml", []string{"broker/device"}, "asks the management library; only the worker loads it"},
 	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device", "broker/device/opencl", "broker/device/nvml"}, "the only program that loads a driver"},
-	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", "function", generated}, "measures from outside, as a program sees it"},
+	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", "function", "test/freeport", generated}, "measures from outside, as a program sees it"},
 }
 
 // neverInDaemon may not be reached from cmd/sluice by any way: a driver that hangs or crashes must not stop the daemon.

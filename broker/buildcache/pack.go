@@ -78,7 +78,7 @@ func Pack(folder string, since time.Time, had Manifest) (*os.File, error) {
 
 // changed says whether the program's files are others than had, or its use is no longer kept well enough.
 func (e *entry) changed(since time.Time, had Manifest) bool {
-	return e.used.After(since) && slices.ContainsFunc(e.files, func(f packed) bool {
+	return slices.ContainsFunc(e.files, func(f packed) bool {
 		before, known := had[f.path]
 		return f.written.After(since) && (!known || before.size != f.size || since.Sub(before.used) >= usedResolution)
 	})

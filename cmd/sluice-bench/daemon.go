@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/proto/gen/inference"
+	"sluice/test/freeport"
 )
 
 // readyTimeout bounds the wait for the daemon's devices, and for a function's first answer.
@@ -34,7 +35,7 @@ func startDaemon(ctx context.Context, sluice string) (*testedDaemon, error) {
 	if sluice == "" {
 		sluice = filepath.Join(filepath.Dir(self), "sluice")
 	}
-	gateway, err := freeAddress()
+	gateway, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}

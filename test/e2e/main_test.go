@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,13 +131,13 @@ func (s *system) deploy(name string) error {
 }
 
 func (s *system) choosePorts() (err error) {
-	if s.address, err = freeAddress(); err != nil {
+	if s.address, err = freeport.Address(); err != nil {
 		return err
 	}
-	if s.http, err = freeAddress(); err != nil {
+	if s.http, err = freeport.Address(); err != nil {
 		return err
 	}
-	s.metrics, err = freeAddress()
+	s.metrics, err = freeport.Address()
 	return err
 }
 
@@ -229,11 +227,6 @@ func (s *system) printLog() {
 		log = log[len(log)-tailBytes:]
 	}
 	fmt.Fprintf(os.Stderr, "--- the daemon's log ends:\n%s", log)
-}
-
-func freeAddress() (string, error) {
-	port, err := freeport.Find()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }
 
 // explain adds what a program wrote to standard error.

@@ -25,6 +25,7 @@ import (
 	"sluice/proto/gen/broker"
 	"sluice/proto/gen/control"
 	"sluice/proto/gen/inference"
+	"sluice/test/freeport"
 )
 
 // shared is a daemon that two tenants share, acme and other, who reach it over TLS.
@@ -49,7 +50,7 @@ func startShared(t *testing.T) *shared {
 	if err := s.choosePorts(); err != nil {
 		t.Fatal(err)
 	}
-	if s.control, err = freeAddress(); err != nil {
+	if s.control, err = freeport.Address(); err != nil {
 		t.Fatal(err)
 	}
 	s.roots = selfSigned(t, s.ca, filepath.Join(folder, "key.pem"))

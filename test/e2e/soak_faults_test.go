@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sluice/test/freeport"
 )
 
 // disturb injects faults until the deadline, and returns when what they ended is up again.
@@ -192,7 +194,7 @@ func soakStore(t *testing.T) string {
 	if os.Getenv("SOAK_STORE") != "redis" {
 		return ""
 	}
-	address, err := freeAddress()
+	address, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-// Package freeport finds a port for a test's server that must be told one before it starts.
+// Package freeport finds a port for a server of a test or a benchmark that must be told one before it starts.
 package freeport
 
 import (
@@ -26,4 +26,10 @@ func Find() (int, error) {
 		failure = err
 	}
 	return 0, fmt.Errorf("find a free port in %d attempts: %w", attempts, failure)
+}
+
+// Address returns 127.0.0.1 with such a port.
+func Address() (string, error) {
+	port, err := Find()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }

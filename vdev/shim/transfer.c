@@ -203,10 +203,11 @@ static bool transfer_between_objects(const struct sl_transfer *t, const void *po
 					  layout->slice_pitch != layout->row_pitch * layout->region[1]);
 	if (gaps || offset >= session->arena_size || t->size > session->arena_size - offset)
 		return false;
-	*place = (struct sl_pending){.place = SL_PLACE_OBJECT, .offset = offset, .size = t->size};
+	*place = (struct sl_pending){.place = SL_PLACE_OBJECT, .offset = offset};
 	return true;
 }
 
+/* Sends a transfer whose bytes need nothing more once it is over, so no ticket; waits for it where the program does. */
 static cl_int transfer_placed(struct sl_transfer *t, const struct sl_pending *place)
 {
 	if (!t->blocking)
@@ -230,8 +231,7 @@ static cl_int transfer_waited(struct sl_transfer *t, void *pointer)
 	uint8_t *bytes = sl_pending_bytes(session, &place);
 	if (!t->read)
 		sl_layout_copy(&t->layout, t->size, pointer, bytes, false);
-	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_finish_command(session, slot, transfer_send(t, slot, true, &place, 0), &t->made);
+	cl_int status = transfer_placed(t, &place);
 	if (t->read && status == CL_SUCCESS)
 		sl_layout_copy(&t->layout, t->size, pointer, bytes, true);
 	if (small)

@@ -61,7 +61,7 @@ static void both_ways(size_t size, cl_bool blocking)
 	MUST(clReleaseMemObject(mem));
 }
 
-/* A chain that nobody waits for, whose host memory is used again behind an event. */
+/* A chain that nobody waits for, through one buffer of the device. */
 static void pipelined(void)
 {
 	enum { PART = 4096, PARTS = 64 };
