@@ -6,6 +6,8 @@ set -euo pipefail
 packages=(
   # The accelerator: PoCL makes an OpenCL device of the CPU; ld links its kernels.
   pocl-opencl-icd ocl-icd-libopencl1 ocl-icd-opencl-dev opencl-headers binutils
+  # What workers allocate with.
+  libmimalloc2.0
   # A second driver, which is only listed where a test names its vendor file.
   oclgrind
   # Unmodified programs that the tests run on a leased slice.

@@ -17,7 +17,7 @@ import (
 
 const (
 	probeTimeout = 30 * time.Second
-	installPoCL  = "apt-get install -y ocl-icd-libopencl1 pocl-opencl-icd binutils   # or your vendor's OpenCL driver"
+	installPoCL  = "apt-get install -y libmimalloc2.0 ocl-icd-libopencl1 pocl-opencl-icd binutils   # or your vendor's OpenCL driver"
 )
 
 func checkPrograms(_ context.Context, host Host) Finding {
