@@ -28,6 +28,9 @@ func openSandbox(ctx context.Context, flags serveFlags, injected inject.Folder, 
 		plain, err := process.New(flags.in("processes"), injected, log)
 		return openedSandbox{plain, io.NopCloser(nil), nil}, err
 	}
+	if err := containerd.MountIn(flags.in("mounts")); err != nil {
+		return openedSandbox{}, err
+	}
 	containers, err := containerd.Connect(ctx, flags.containerdAddress, flags.containerdNamespace, injected, log)
 	if err != nil {
 		return openedSandbox{}, fmt.Errorf("%w; start containerd, name its socket with --containerd-address, or choose --sandbox process", err)
