@@ -73,10 +73,11 @@ var layers = []layer{
 	// The pool, the worker's side.
 	{"broker/device/opencl", []string{"broker/device"}, "lists devices through the driver"},
 	{"broker/worker", []string{"broker/buildcache", "broker/dispatch", "broker/device", "broker/lease", "broker/handover", "vdev/wire"}, "the life of one worker process"},
-	{"broker/dispatch", []string{"vdev/wire"}, "calls the driver; distrusts every frame"},
+	{"broker/dispatch", []string{"vdev/record", "vdev/wire"}, "calls the driver; distrusts every frame"},
 
 	// The virtual device.
 	{"vdev/gen", []string{"vdev/spec", "vdev/wire"}, "description and layout in, sources out"},
+	{"vdev/record", []string{"vdev/wire"}, "keeps and repeats what both ends say; knows frames, not calls"},
 	{"vdev/trace", []string{"vdev/spec"}, "reads what a traced program wrote; knows calls by their names alone"},
 
 	{"store/storetest", []string{"store"}, "the conformance suite sees the interfaces alone"},
@@ -98,7 +99,7 @@ var layers = []layer{
 	{"cmd/sluice/top", nil, "compares two readings of the metrics; pure"},
 	{"cmd/sluice/doctor", []string{"broker/device", "broker/supervisor"}, "tries what the daemon will do: a probe by a worker among it"},
 	{"broker/device/nvml", []string{"broker/device"}, "asks the management library; only the worker loads it"},
-	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device", "broker/device/opencl", "broker/device/nvml"}, "the only program that loads a driver"},
+	{"cmd/sluice-worker", []string{"broker/worker", "broker/dispatch", "broker/handover", "broker/device", "broker/device/opencl", "broker/device/nvml", "vdev/record", "vdev/wire"}, "the only program that loads a driver"},
 	{"cmd/sluice-bench", []string{"batcher/simulator", "broker/client", "broker/lease", "broker/device", "function", "test/freeport", generated}, "measures from outside, as a program sees it"},
 }
 

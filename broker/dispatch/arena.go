@@ -26,6 +26,7 @@ type extent struct{ offset, size uint64 }
 // Ranges of a page and more start at a page, so that no two of them share one.
 type arena struct {
 	free []extent // sorted by offset, none adjacent
+	once bool     // what has been taken stays so
 }
 
 func newArena(size uint64) *arena { return &arena{free: []extent{{0, size}}} }
@@ -88,6 +89,9 @@ func (a *arena) taken(e extent) bool {
 
 // give returns an extent that take handed out.
 func (a *arena) give(e extent) {
+	if a.once {
+		return
+	}
 	i := sort.Search(len(a.free), func(i int) bool { return a.free[i].offset > e.offset })
 	a.free = append(a.free, extent{})
 	copy(a.free[i+1:], a.free[i:])

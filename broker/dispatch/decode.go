@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"sluice/vdev/record"
 	"sluice/vdev/wire"
 )
 
@@ -91,6 +92,9 @@ func (d *decoder) handle(k kind) *object {
 	}
 	if o.failed != C.CL_SUCCESS {
 		d.refused = refusals[k]
+	}
+	if o.buffer != nil {
+		d.session.recordUse(o.buffer)
 	}
 	return o
 }
@@ -201,6 +205,7 @@ func (d *decoder) placed(n uint64) []byte {
 		d.violate("%d bytes at arena offset %d, which is no place of that size", n, offset)
 		return nil
 	}
+	d.session.record(record.Data, region{wire.PlaceArena, offset, n})
 	b := append([]byte(nil), d.session.arenaShared.bytes[offset:offset+n]...)
 	d.session.unreserve(offset)
 	return b

@@ -94,7 +94,7 @@ func decodingSession() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{shared: shared, arenaShared: arenaShared, places: newArena(arenaBytes), reserved: map[uint64]extent{}}, nil
+	return &Session{lease: &Lease{}, shared: shared, arenaShared: arenaShared, places: newArena(arenaBytes), reserved: map[uint64]extent{}}, nil
 }
 
 // refuseAll leaves one refused object of each kind, and a place for bytes.

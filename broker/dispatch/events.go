@@ -171,7 +171,7 @@ func (t *thread) refusedCommand() C.cl_int {
 // abandon ends what a refused frame named: its handles are free again where the
 // shim is told, or say the reason where it is not.
 func (t *thread) abandon(status C.cl_int) {
-	t.session.finish(t.ticketTaken, wire.TicketFailed)
+	t.session.finish(pendingTransfer{ticket: t.ticketTaken}, wire.TicketFailed)
 	told := t.waiter != 0 && status != C.CL_SUCCESS
 	for _, o := range t.made {
 		switch {

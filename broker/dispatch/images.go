@@ -160,7 +160,7 @@ func imageRegionBytes(image *object, region *C.size_t) C.size_t {
 
 func (t *thread) clEnqueueReadImage(a argsClEnqueueReadImage) C.cl_int {
 	size := imageRegionBytes(a.image, a.region)
-	to := t.place(a.place, a.placeOffset, size)
+	to := t.target(a.place, a.placeOffset, size)
 	if to == nil || t.sizesGiven(a.origin) == nil {
 		return C.CL_SUCCESS
 	}
@@ -171,7 +171,7 @@ func (t *thread) clEnqueueReadImage(a argsClEnqueueReadImage) C.cl_int {
 
 func (t *thread) clEnqueueWriteImage(a argsClEnqueueWriteImage) C.cl_int {
 	size := imageRegionBytes(a.image, a.region)
-	from := t.place(a.place, a.placeOffset, size)
+	from := t.source(a.place, a.placeOffset, size)
 	if from == nil || t.sizesGiven(a.origin) == nil {
 		return C.CL_SUCCESS
 	}
@@ -193,8 +193,8 @@ func (t *thread) clEnqueueMapImage(a argsClEnqueueMapImage) C.cl_int {
 	queue, image := driverQueue(a.commandQueue.driver), driverMem(a.image.driver)
 	mapped := C.clEnqueueMapImage(queue, image, C.CL_FALSE, a.mapFlags, a.origin, a.region, &row, &slice, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
 	if status == C.CL_SUCCESS {
-		s.noteMap(queue, image, mapped)
 		offset := uintptr(mapped) - uintptr(unsafe.Pointer(&s.arenaShared.bytes[b.place.offset]))
+		t.noteMap(queue, image, mapped, a.mapFlags, arenaRegion(b, C.size_t(offset), C.size_t(b.size-uint64(offset))))
 		t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(offset))
 		t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(row))
 		t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(slice))

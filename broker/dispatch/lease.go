@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"sluice/vdev/record"
 	"sluice/vdev/wire"
 )
 
@@ -39,6 +40,13 @@ type Limits struct {
 	// Unpacked is closed when what the tenant has built before is where the driver
 	// looks for it; nil where nothing is to come.
 	Unpacked <-chan struct{}
+	// Steady has the same frames come to the same answers, as far as the driver does,
+	// at the price of speed: no place of the arena is used twice, the shim leaves every
+	// transfer to the worker, and shared virtual memory is absent.
+	Steady bool
+	// Record takes what the Lease's first Session says, and lets no other in; nil:
+	// nothing is kept. The Lease is to be steady.
+	Record *record.Writer
 }
 
 // Stats counts what a Lease has done since it began, but for Sessions and
@@ -89,11 +97,11 @@ func NewLease(limits Limits) (*Lease, error) {
 	}
 	l.device = devices[limits.DeviceIndex]
 	l.memory.Store(int64(limits.MemoryBytes))
-	l.svm = sharesAddresses(l.platform, l.device)
+	l.svm = !limits.Steady && sharesAddresses(l.platform, l.device)
 	l.facts = l.describe()
 	go func() {
 		defer close(l.tried)
-		l.worksInPlace = l.tryInPlace()
+		l.worksInPlace = !limits.Steady && l.tryInPlace()
 	}()
 	l.prepare()
 	return l, nil

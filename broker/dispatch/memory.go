@@ -27,7 +27,11 @@ type buffer struct {
 	root      *buffer
 	element   uint64 // bytes of an image's element; 0 of a buffer
 	populated bool
-	flag      *C.uint32_t // set by the driver when it has let go; nil for a sub-buffer
+	// uses counts the frames that name a recorded Session's buffer. One that is located
+	// by the first of them is filled by the shim until the next.
+	uses    int
+	located bool
+	flag    *C.uint32_t // set by the driver when it has let go; nil for a sub-buffer
 }
 
 func (t *thread) clCreateBuffer(a argsClCreateBuffer) C.cl_int {
@@ -165,6 +169,7 @@ func (t *thread) unreserve(a argsUnreserve) C.cl_int {
 // locate answers where a buffer's bytes are.
 func (t *thread) locate(a argsLocate) C.cl_int {
 	b := a.buffer.buffer
+	b.located = b.uses == 1
 	t.session.expose(b)
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, b.place.offset)
 	shared := uint64(0)

@@ -90,7 +90,13 @@ type server struct {
 // an error fails the test unless it takes the error by failed.
 func serve(t *testing.T, memory uint64, shim string) *server {
 	t.Helper()
-	l, err := dispatch.NewLease(dispatch.Limits{MemoryBytes: memory, HeaderFolder: t.TempDir()})
+	return serveWith(t, dispatch.Limits{MemoryBytes: memory}, shim)
+}
+
+func serveWith(t *testing.T, limits dispatch.Limits, shim string) *server {
+	t.Helper()
+	limits.HeaderFolder = t.TempDir()
+	l, err := dispatch.NewLease(limits)
 	if err != nil {
 		t.Fatal(err)
 	}

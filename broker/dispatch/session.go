@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"sluice/vdev/record"
 	"sluice/vdev/wire"
 )
 
@@ -62,6 +64,8 @@ type Session struct {
 	notices *C.struct_driver_notices
 
 	mapped []mapping
+	// entered are the places that the shim writes to until it leaves, by gate.
+	entered map[C.cl_event]region
 
 	pendingMutex sync.Mutex
 	pending      []pendingTransfer
@@ -78,7 +82,11 @@ func (l *Lease) Serve(ctx context.Context, conn *net.UnixConn, log *slog.Logger)
 	defer l.sessions.Add(^uint64(0))
 	s, err := l.welcome(conn, log)
 	if err != nil {
-		_ = wire.WriteRefusal(conn, "the worker has no memory for a session")
+		said := "the worker has no memory for a session"
+		if errors.Is(err, ErrSessions) {
+			said = err.Error()
+		}
+		_ = wire.WriteRefusal(conn, said)
 		return err
 	}
 	l.enter(s)
@@ -118,21 +126,37 @@ func (l *Lease) welcome(conn *net.UnixConn, log *slog.Logger) (*Session, error) 
 		places:   newArena(l.arenaBytes()),
 		reserved: make(map[uint64]extent),
 		unset:    make(map[C.cl_event]struct{}),
+		entered:  make(map[C.cl_event]region),
 		credit:   l.creditAhead(),
 		notices:  C.driver_notices_new((*C.uint32_t)(unsafe.Pointer(word32(shared.bytes, wire.WordNotice)))),
 	}
 	chunk := new([chunkObjects]object)
 	s.objects.chunks[0] = chunk
+	s.places.once = l.limits.Steady
 	chunk[wire.PlatformHandle] = object{kind: kindPlatform, driver: unsafe.Pointer(l.platform)}
 	chunk[wire.DeviceHandle] = object{kind: kindDevice, driver: unsafe.Pointer(l.device)}
-	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit, ArenaAddress: address})
-	if _, _, err := conn.WriteMsgUnix(welcome, unix.UnixRights(shared.fd, arenaShared.fd), nil); err != nil {
+	if err := l.greet(s, address); err != nil {
 		l.give(s.credit)
 		C.driver_notices_close(s.notices)
 		s.unmap()
-		return nil, fmt.Errorf("welcoming the shim: %w", err)
+		return nil, err
 	}
 	return s, nil
+}
+
+// greet sends the welcome, and begins the recording that is to be made.
+func (l *Lease) greet(s *Session, address uint64) error {
+	if recording := l.limits.Record; recording != nil {
+		header := record.Header{MemoryBytes: l.limits.MemoryBytes, ArenaBytes: l.arenaBytes(), CreditBytes: s.credit}
+		if !recording.Begin(header) {
+			return fmt.Errorf("%w: a recording holds one", ErrSessions)
+		}
+	}
+	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit, ArenaAddress: address})
+	if _, _, err := s.conn.WriteMsgUnix(welcome, unix.UnixRights(s.shared.fd, s.arenaShared.fd), nil); err != nil {
+		return fmt.Errorf("welcoming the shim: %w", err)
+	}
+	return nil
 }
 
 // fail ends the Session for a reason that is the shim's fault. The end of the

@@ -16,6 +16,9 @@ import (
 const (
 	// threadMax bounds the threads of a Session that wait for the driver at once.
 	threadMax = 256
+	// steadyReplyBytes has long replies of about one size, as binaries of one program
+	// are, take one size of place.
+	steadyReplyBytes = 1 << 20
 	// Bounds of the spin before a sleep, in rounds of pause.
 	spinMin, spinMax = 16, 2048
 )
@@ -28,6 +31,8 @@ type thread struct {
 	reply   []byte
 	spin    uint32
 	yielded bool
+	result  region // what the frame at hand has the shim read
+	brought region // what of it is there when the frame is answered
 }
 
 // start adds a thread to the Session.
@@ -133,6 +138,7 @@ func (t *thread) step() bool {
 	if t.refused != C.CL_SUCCESS {
 		t.abandon(status)
 	}
+	t.recordTaken()
 	leads := t.leads()
 	if s.closed.Load() {
 		// What waited may have been let go, not carried out.
@@ -175,10 +181,11 @@ func (t *thread) next() (uint16, bool) {
 		C.driver_wake((*C.uint32_t)(unsafe.Pointer(space)), 1)
 	}
 	t.begin(body)
-	t.waiter = waiter
+	t.waiter, t.result, t.brought = waiter, region{}, region{}
 	if number == 0 {
 		return 0, false
 	}
+	t.recordFrame(header, body)
 	if err := s.lease.pace.frame(&s.burst, waiter != 0); err != nil {
 		s.log.Debug("threads keep their scheduling policy", "error", err)
 	}
@@ -188,6 +195,7 @@ func (t *thread) next() (uint16, bool) {
 // yield hands the lead on before a call that may wait for the device.
 func (t *thread) yield() {
 	s := t.session
+	t.recordTaken()
 	if s.idle.Load() == 0 && s.running.Load() < threadMax {
 		s.start()
 	}
@@ -216,6 +224,7 @@ func (t *thread) answer(status C.cl_int, leads bool) {
 	s := t.session
 	s.settle()
 	s.announceOutput()
+	t.recordAnswer(status)
 	slot := s.shared.bytes[wire.SlotsOffset+(int(t.waiter)-1)*wire.SlotSize:]
 	elsewhere := uint32(0)
 	if len(t.reply) <= wire.SlotPayload {
@@ -240,5 +249,9 @@ func (t *thread) replyPlace(leads bool) (uint64, bool) {
 	if !leads {
 		return 0, false
 	}
-	return t.session.reserve(uint64(len(t.reply)))
+	size := uint64(len(t.reply))
+	if t.session.lease.limits.Steady {
+		size = roundUp(size, steadyReplyBytes)
+	}
+	return t.session.reserve(size)
 }

@@ -6,9 +6,11 @@ import "C"
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
+	"sluice/vdev/record"
 	"sluice/vdev/wire"
 )
 
@@ -23,6 +25,7 @@ const commandMade = 1
 type pendingTransfer struct {
 	event  C.cl_event
 	ticket uint32
+	result region
 }
 
 // eventOut is where the driver puts the event of a command, or nil.
@@ -77,8 +80,23 @@ func (t *thread) place(where C.cl_uint, offset, size C.size_t) unsafe.Pointer {
 	return nil
 }
 
+// source is a place that the worker reads.
+func (t *thread) source(where C.cl_uint, offset, size C.size_t) unsafe.Pointer {
+	first := t.place(where, offset, size)
+	if first != nil {
+		t.session.record(record.Data, region{where, uint64(offset), uint64(size)})
+	}
+	return first
+}
+
+// target is a place that the shim reads when the transfer is over.
+func (t *thread) target(where C.cl_uint, offset, size C.size_t) unsafe.Pointer {
+	t.result = region{where, uint64(offset), uint64(size)}
+	return t.place(where, offset, size)
+}
+
 func (t *thread) clEnqueueReadBuffer(a argsClEnqueueReadBuffer) C.cl_int {
-	to := t.place(a.place, a.placeOffset, a.size)
+	to := t.target(a.place, a.placeOffset, a.size)
 	if to == nil {
 		return C.CL_SUCCESS
 	}
@@ -88,7 +106,7 @@ func (t *thread) clEnqueueReadBuffer(a argsClEnqueueReadBuffer) C.cl_int {
 }
 
 func (t *thread) clEnqueueWriteBuffer(a argsClEnqueueWriteBuffer) C.cl_int {
-	from := t.place(a.place, a.placeOffset, a.size)
+	from := t.source(a.place, a.placeOffset, a.size)
 	if from == nil {
 		return C.CL_SUCCESS
 	}
@@ -113,7 +131,7 @@ func regionBytes(region *C.size_t) C.size_t {
 
 func (t *thread) clEnqueueReadBufferRect(a argsClEnqueueReadBufferRect) C.cl_int {
 	size := regionBytes(a.region)
-	to := t.place(a.place, a.placeOffset, size)
+	to := t.target(a.place, a.placeOffset, size)
 	if to == nil || t.sizesGiven(a.bufferOrigin) == nil {
 		return C.CL_SUCCESS
 	}
@@ -124,7 +142,7 @@ func (t *thread) clEnqueueReadBufferRect(a argsClEnqueueReadBufferRect) C.cl_int
 
 func (t *thread) clEnqueueWriteBufferRect(a argsClEnqueueWriteBufferRect) C.cl_int {
 	size := regionBytes(a.region)
-	from := t.place(a.place, a.placeOffset, size)
+	from := t.source(a.place, a.placeOffset, size)
 	if from == nil || t.sizesGiven(a.bufferOrigin) == nil {
 		return C.CL_SUCCESS
 	}
@@ -154,7 +172,7 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket ui
 	own := C.cl_event(t.scratch.created)
 	t.keepEvent(event, status)
 	if status != C.CL_SUCCESS {
-		t.session.finish(ticket, wire.TicketFailed)
+		t.session.finish(pendingTransfer{ticket: ticket}, wire.TicketFailed)
 		return t.enqueued(queue, status)
 	}
 	if event != nil {
@@ -166,7 +184,7 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket ui
 		if waits {
 			C.clRetainEvent(own)
 		}
-		t.session.follow(pendingTransfer{own, ticket})
+		t.session.follow(pendingTransfer{own, ticket, t.result})
 	case !waits:
 		C.clReleaseEvent(own)
 	}
@@ -179,6 +197,7 @@ func (t *thread) transferred(queue, event *object, blocking C.cl_bool, ticket ui
 	}
 	status = t.waitOne(own)
 	if status == C.CL_SUCCESS {
+		t.brought = t.result
 		return earlier
 	}
 	return status
@@ -193,10 +212,11 @@ func (t *thread) waitOne(event C.cl_event) C.cl_int {
 	return status
 }
 
-// finish marks a ticket.
-func (s *Session) finish(ticket, state uint32) {
-	if ticket >= 1 && ticket <= wire.TicketCount {
-		atomic.StoreUint32(word32(s.shared.bytes, wire.TicketOffset+4*int(ticket-1)), state)
+// finish marks a transfer's ticket.
+func (s *Session) finish(p pendingTransfer, state uint32) {
+	if p.ticket >= 1 && p.ticket <= wire.TicketCount {
+		s.recordTicket(p, state)
+		atomic.StoreUint32(word32(s.shared.bytes, wire.TicketOffset+4*int(p.ticket-1)), state)
 	}
 }
 
@@ -205,6 +225,9 @@ func (s *Session) follow(p pendingTransfer) {
 	s.pendingMutex.Lock()
 	defer s.pendingMutex.Unlock()
 	s.pending = append(s.pending, p)
+	if s.lease.limits.Steady {
+		s.settleAtOnce(p.event)
+	}
 	if len(s.pending) > 1 && over(s.pending[0].event) != 0 {
 		s.settleLocked()
 	}
@@ -239,7 +262,7 @@ func (s *Session) settleLocked() {
 			kept = append(kept, p)
 			continue
 		}
-		s.finish(p.ticket, state)
+		s.finish(p, state)
 		C.clReleaseEvent(p.event)
 	}
 	s.pending = kept
@@ -269,21 +292,25 @@ type mapping struct {
 	queue   C.cl_command_queue
 	mem     C.cl_mem
 	pointer unsafe.Pointer
+	written region // what the program may write; empty where it only reads
 }
 
-func (s *Session) noteMap(queue C.cl_command_queue, mem C.cl_mem, pointer unsafe.Pointer) {
-	C.clRetainCommandQueue(queue)
-	s.mapped = append(s.mapped, mapping{queue, mem, pointer})
-}
-
-func (s *Session) noteUnmap(mem C.cl_mem, pointer unsafe.Pointer) {
-	for i, m := range s.mapped {
-		if m.mem == mem && m.pointer == pointer {
-			C.clReleaseCommandQueue(m.queue)
-			s.mapped = append(s.mapped[:i], s.mapped[i+1:]...)
-			return
-		}
+// noteMap remembers a map of a region, which the shim may read when it is over.
+func (t *thread) noteMap(queue C.cl_command_queue, mem C.cl_mem, pointer unsafe.Pointer, flags C.cl_map_flags, r region) {
+	m := mapping{queue: queue, mem: mem, pointer: pointer}
+	if flags&mapWrites != 0 {
+		m.written = r
 	}
+	if flags&C.CL_MAP_READ != 0 {
+		t.result = r
+	}
+	C.clRetainCommandQueue(queue)
+	t.session.mapped = append(t.session.mapped, m)
+}
+
+// unmapped finds a map that the program undoes, or -1.
+func (s *Session) unmapped(mem C.cl_mem, pointer unsafe.Pointer) int {
+	return slices.IndexFunc(s.mapped, func(m mapping) bool { return m.mem == mem && m.pointer == pointer })
 }
 
 func (t *thread) clEnqueueMapBuffer(a argsClEnqueueMapBuffer) C.cl_int {
@@ -292,7 +319,7 @@ func (t *thread) clEnqueueMapBuffer(a argsClEnqueueMapBuffer) C.cl_int {
 	queue, mem := driverQueue(a.commandQueue.driver), driverMem(a.buffer.driver)
 	mapped := C.clEnqueueMapBuffer(queue, mem, C.CL_FALSE, a.mapFlags, a.offset, a.size, a.eventWaitList.count, listEvent(a.eventWaitList), t.ownEventOut(), &status)
 	if status == C.CL_SUCCESS {
-		t.session.noteMap(queue, mem, mapped)
+		t.noteMap(queue, mem, mapped, a.mapFlags, arenaRegion(a.buffer.buffer, a.offset, a.size))
 	}
 	return t.transferred(a.commandQueue, a.event, a.blocking, 0, status)
 }
@@ -303,11 +330,17 @@ func (t *thread) clEnqueueUnmapMemObject(a argsClEnqueueUnmapMemObject) C.cl_int
 		t.violate("an unmap at offset %d of %d bytes", uint64(a.offset), b.size)
 		return C.CL_SUCCESS
 	}
-	mapped := unsafe.Pointer(&t.session.arenaShared.bytes[b.place.offset+uint64(a.offset)])
+	s := t.session
+	mapped := unsafe.Pointer(&s.arenaShared.bytes[b.place.offset+uint64(a.offset)])
+	i := s.unmapped(driverMem(a.memobj.driver), mapped)
+	if i >= 0 {
+		s.record(record.Data, s.mapped[i].written)
+	}
 	status := C.clEnqueueUnmapMemObject(driverQueue(a.commandQueue.driver), driverMem(a.memobj.driver), mapped, a.eventWaitList.count, listEvent(a.eventWaitList), t.eventOut(a.event))
 	t.keepEvent(a.event, status)
-	if status == C.CL_SUCCESS {
-		t.session.noteUnmap(driverMem(a.memobj.driver), mapped)
+	if status == C.CL_SUCCESS && i >= 0 {
+		C.clReleaseCommandQueue(s.mapped[i].queue)
+		s.mapped = slices.Delete(s.mapped, i, i+1)
 	}
 	return t.enqueued(a.commandQueue, status)
 }
@@ -347,6 +380,13 @@ func (t *thread) access(a argsAccess) C.cl_int {
 	}
 	s.countTransfer(a.mapFlags, uint64(a.size))
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, b.place.offset+uint64(a.offset))
+	entered := arenaRegion(b, a.offset, a.size)
+	if a.mapFlags&mapWrites != 0 {
+		s.entered[gate] = entered
+	}
+	if a.mapFlags&C.CL_MAP_READ != 0 {
+		t.brought = entered
+	}
 	return t.waitOne(own)
 }
 
@@ -357,5 +397,8 @@ func contextOf(queue C.cl_command_queue) C.cl_context {
 }
 
 func (t *thread) leave(a argsLeave) C.cl_int {
-	return t.session.setUserEvent(driverEvent(a.gate.driver), C.CL_COMPLETE)
+	gate := driverEvent(a.gate.driver)
+	t.session.record(record.Data, t.session.entered[gate])
+	delete(t.session.entered, gate)
+	return t.session.setUserEvent(gate, C.CL_COMPLETE)
 }

@@ -4,6 +4,11 @@
 //	sluice-worker probe   prints the inventory of the host's devices as JSON
 //	sluice-worker serve   serves one Lease
 //	sluice-worker watch   prints what happens to the health of the host's devices, a line of JSON each, until it is ended
+//
+// A person starts it to keep a program's session in a file, and to say the program's part again:
+//
+//	sluice-worker record FILE PROGRAM [ARGUMENT...]
+//	sluice-worker replay FILE
 package main
 
 import (
@@ -27,13 +32,29 @@ import (
 	"sluice/broker/worker"
 )
 
+// What a person starts it for.
+const (
+	modeRecord = "record"
+	modeReplay = "replay"
+)
+
 func main() {
 	stage := flag.String("stage", "", "how far the worker's start is; for the daemon")
 	flag.Usage = func() {
-		fmt.Fprintf(os.Stderr, "usage: sluice-worker %s | %s | %s\n", handover.ModeProbe, handover.ModeServe, handover.ModeWatch)
+		fmt.Fprintf(os.Stderr, "usage: sluice-worker %s | %s | %s | %s FILE PROGRAM [ARGUMENT...] | %s FILE\n",
+			handover.ModeProbe, handover.ModeServe, handover.ModeWatch, modeRecord, modeReplay)
 	}
 	flag.Parse()
-	if err := run(*stage, flag.Arg(0)); err != nil {
+	var err error
+	switch words := flag.Args(); {
+	case len(words) >= 3 && words[0] == modeRecord:
+		err = keep(words[1], words[2:])
+	case len(words) == 2 && words[0] == modeReplay:
+		err = repeat(words[1])
+	default:
+		err = run(*stage, flag.Arg(0))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sluice-worker:", err)
 		os.Exit(1)
 	}

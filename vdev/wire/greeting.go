@@ -110,3 +110,18 @@ func AppendWelcome(b []byte, w Welcome) []byte {
 	b = binary.LittleEndian.AppendUint64(b, w.CreditBytes)
 	return binary.LittleEndian.AppendUint64(b, w.ArenaAddress)
 }
+
+// ParseWelcome reads the answer to a Hello. A Refusal is an error with what it says.
+func ParseWelcome(b []byte) (Welcome, error) {
+	if len(b) < WelcomeSize || binary.LittleEndian.Uint64(b) != Magic {
+		return Welcome{}, fmt.Errorf("%w: an answer of %d bytes", ErrHello, len(b))
+	}
+	if kind := binary.LittleEndian.Uint32(b[8:]); kind != answerWelcome {
+		return Welcome{}, fmt.Errorf("%w: refused: %s", ErrHello, b[WelcomeSize:])
+	}
+	return Welcome{
+		ArenaBytes:   binary.LittleEndian.Uint64(b[16:]),
+		CreditBytes:  binary.LittleEndian.Uint64(b[24:]),
+		ArenaAddress: binary.LittleEndian.Uint64(b[32:]),
+	}, nil
+}
