@@ -59,10 +59,12 @@ func (s *server) open(t *testing.T) *client {
 	}
 	answer, control := make([]byte, wire.WelcomeSize), make([]byte, unix.CmsgSpace(8))
 	n, controls, _, _, err := conn.ReadMsgUnix(answer, control)
-	if err != nil || n != len(answer) || binary.LittleEndian.Uint32(answer[8:]) != 1 {
+	if err == nil {
+		c.welcome, err = wire.ParseWelcome(answer[:n])
+	}
+	if err != nil {
 		t.Fatalf("no welcome: %x, %v", answer[:n], err)
 	}
-	c.welcome = wire.Welcome{ArenaBytes: binary.LittleEndian.Uint64(answer[16:]), CreditBytes: binary.LittleEndian.Uint64(answer[24:]), ArenaAddress: binary.LittleEndian.Uint64(answer[32:])}
 	messages, err := unix.ParseSocketControlMessage(control[:controls])
 	if err != nil || len(messages) != 1 {
 		t.Fatalf("no descriptors: %v", err)
