@@ -375,6 +375,7 @@ bool sl_stage(struct sl_session *session, size_t size, bool keep, struct sl_pend
 void sl_unstage(struct sl_session *session, struct sl_pending *pending);
 cl_int sl_stage_large(struct sl_session *session, size_t size, struct sl_pending *pending);
 void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *program, uint8_t *place, bool to_program);
+void sl_stage_copy(struct sl_session *session, const struct sl_pending *pending, uint8_t *program);
 uint8_t *sl_pending_bytes(struct sl_session *session, const struct sl_pending *pending);
 void sl_pending_add(struct sl_session *session, const struct sl_pending *pending);
 void sl_collect(struct sl_session *session);

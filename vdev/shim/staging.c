@@ -2,9 +2,32 @@
 #include "gen/messages.h"
 #include "trace.h"
 
+/*
+ * The race detector sees this process alone. What orders the copy into a place before the place's next use passes
+ * through the worker, which reads the frame and writes the ticket's word, so the detector is told.
+ */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#define DETECTOR_ACQUIRE(word) __tsan_acquire((void *)(word))
+#define DETECTOR_RELEASE(word) __tsan_release((void *)(word))
+#else
+#define DETECTOR_ACQUIRE(word) ((void)(word))
+#define DETECTOR_RELEASE(word) ((void)(word))
+#endif
+
 static _Atomic uint32_t *ticket_word(struct sl_session *session, uint32_t ticket)
 {
 	return (_Atomic uint32_t *)(void *)(session->segment + SL_TICKET_OFFSET + 4 * ticket);
+}
+
+/* How the ticket's transfer ended, an SL_TICKET_*; 0 where it has not. */
+static uint32_t ticket_state(struct sl_session *session, uint32_t ticket)
+{
+	_Atomic uint32_t *word = ticket_word(session, ticket);
+	uint32_t state = atomic_load(word);
+	if (state)
+		DETECTOR_ACQUIRE(word);
+	return state;
 }
 
 static bool ticket_take(struct sl_session *session, uint32_t *ticket)
@@ -31,7 +54,7 @@ static void window_trim(struct sl_session *session)
 {
 	while (session->staged_count) {
 		struct sl_staged *oldest = &session->staged[session->staged_first];
-		if (oldest->ticket && atomic_load(ticket_word(session, oldest->ticket - 1))) {
+		if (oldest->ticket && ticket_state(session, oldest->ticket - 1)) {
 			ticket_give(session, oldest->ticket - 1);
 			oldest->ticket = 0;
 			oldest->left = true;
@@ -143,6 +166,13 @@ void sl_layout_copy(const struct sl_layout *layout, size_t size, uint8_t *progra
 	sl_count(to_program ? SL_COUNT_RECEIVED : SL_COUNT_SENT, row * rows * slices);
 }
 
+/* Copies what a transfer with a ticket writes from the program's memory to its place. */
+void sl_stage_copy(struct sl_session *session, const struct sl_pending *pending, uint8_t *program)
+{
+	sl_layout_copy(&pending->layout, pending->size, program, sl_pending_bytes(session, pending), false);
+	DETECTOR_RELEASE(ticket_word(session, pending->ticket));
+}
+
 /* Remembers a transfer whose end sl_collect looks after. A ticket has one transfer, so its number is its place. */
 void sl_pending_add(struct sl_session *session, const struct sl_pending *pending)
 {
@@ -164,7 +194,7 @@ void sl_collect(struct sl_session *session)
 	pthread_mutex_lock(&session->staging);
 	for (struct sl_pending **link = &session->pending; *link;) {
 		struct sl_pending *pending = *link;
-		uint32_t state = atomic_load(ticket_word(session, pending->ticket));
+		uint32_t state = ticket_state(session, pending->ticket);
 		if (!state) {
 			link = &pending->next;
 			continue;

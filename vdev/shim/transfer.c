@@ -252,7 +252,7 @@ static cl_int transfer_later(struct sl_transfer *t, void *pointer)
 			return status;
 	}
 	if (!t->read)
-		sl_layout_copy(&t->layout, t->size, pointer, sl_pending_bytes(session, &place), false);
+		sl_stage_copy(session, &place, pointer);
 	if (t->read || place.place == SL_PLACE_ARENA)
 		sl_pending_add(session, &place);
 	return transfer_send(t, NULL, t->blocking, &place, place.ticket + 1);
