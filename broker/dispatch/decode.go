@@ -30,8 +30,9 @@ type scratch struct {
 
 // list is a decoded list of driver objects.
 type list struct {
-	count C.cl_uint
-	first unsafe.Pointer
+	count   C.cl_uint
+	first   unsafe.Pointer
+	devices deviceSet // of a list of devices: those of the Lease that they are of
 }
 
 // decoder reads one frame's arguments. What is malformed sets violation; a
@@ -79,7 +80,7 @@ func (d *decoder) scalar() uint64 {
 }
 
 var refusals = map[kind]C.cl_int{
-	kindContext: C.CL_INVALID_CONTEXT, kindQueue: C.CL_INVALID_COMMAND_QUEUE, kindMem: C.CL_INVALID_MEM_OBJECT,
+	kindDevice: C.CL_INVALID_DEVICE, kindContext: C.CL_INVALID_CONTEXT, kindQueue: C.CL_INVALID_COMMAND_QUEUE, kindMem: C.CL_INVALID_MEM_OBJECT,
 	kindProgram: C.CL_INVALID_PROGRAM, kindSampler: C.CL_INVALID_SAMPLER, kindKernel: C.CL_INVALID_KERNEL, kindEvent: C.CL_INVALID_EVENT,
 }
 
@@ -118,10 +119,13 @@ func (d *decoder) handles(k kind) list {
 	}
 	into := d.scratch.handles[d.handlesTaken : d.handlesTaken+int(n)]
 	d.handlesTaken += int(n)
+	var devices deviceSet
 	for i := range into {
-		into[i] = d.handle(k).driver
+		o := d.handle(k)
+		into[i] = o.driver
+		devices |= o.devices
 	}
-	return list{count: C.cl_uint(n), first: unsafe.Pointer(&into[0])}
+	return list{C.cl_uint(n), unsafe.Pointer(&into[0]), devices}
 }
 
 // waitList reads the events that a command waits for. One that has failed

@@ -90,10 +90,11 @@ var zeroFacts = map[C.cl_device_info]bool{
 	C.CL_DEVICE_PIPE_SUPPORT: true,
 }
 
-// describe asks the driver for all that a platform's and a device's info queries
-// answer, as the slice's memory and the calls that are forwarded allow.
+// describe asks the driver for all that the platform's and the devices' info queries
+// answer, as the slices' memory and the calls that are forwarded allow. The platform's
+// facts come with the first device's.
 // Each fact is u32 group, parameter, length, 0, and the value padded to 8 bytes.
-func (l *Lease) describe() []byte {
+func (l *Lease) describe() {
 	var facts []byte
 	for _, p := range platformFacts {
 		value, ok := ask(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
@@ -103,17 +104,21 @@ func (l *Lease) describe() []byte {
 			facts = appendFact(facts, groupPlatform, uint32(p), platformFact(p, value))
 		}
 	}
-	return l.appendDeviceFacts(facts, l.device)
+	for i := range l.devices {
+		l.devices[i].facts = l.appendDeviceFacts(facts, l.devices[i].driver, l.devices[i].limit)
+		facts = nil
+	}
 }
 
-// appendDeviceFacts appends a device's or a sub-device's facts.
-func (l *Lease) appendDeviceFacts(facts []byte, device C.cl_device_id) []byte {
+// appendDeviceFacts appends the facts of a device, or a sub-device, of which so much
+// memory is leased.
+func (l *Lease) appendDeviceFacts(facts []byte, device C.cl_device_id, memoryBytes uint64) []byte {
 	for _, p := range deviceFacts {
 		value, ok := ask(func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int {
 			return C.clGetDeviceInfo(device, p, size, value, sizeRet)
 		})
 		if ok {
-			facts = appendFact(facts, groupDevice, uint32(p), l.deviceFact(p, value))
+			facts = appendFact(facts, groupDevice, uint32(p), l.deviceFact(p, value, memoryBytes))
 		}
 	}
 	return facts
@@ -150,7 +155,7 @@ func platformFact(p C.cl_platform_info, value []byte) []byte {
 	return value
 }
 
-func (l *Lease) deviceFact(p C.cl_device_info, value []byte) []byte {
+func (l *Lease) deviceFact(p C.cl_device_info, value []byte, memoryBytes uint64) []byte {
 	if zeroFacts[p] {
 		return make([]byte, len(value))
 	}
@@ -163,7 +168,7 @@ func (l *Lease) deviceFact(p C.cl_device_info, value []byte) []byte {
 		return filterVersions(value, featureForwarded)
 	case C.CL_DEVICE_GLOBAL_MEM_SIZE, C.CL_DEVICE_MAX_MEM_ALLOC_SIZE, C.CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE,
 		C.CL_DEVICE_MAX_GLOBAL_VARIABLE_SIZE, C.CL_DEVICE_GLOBAL_VARIABLE_PREFERRED_TOTAL_SIZE:
-		return atMost(value, l.limits.MemoryBytes)
+		return atMost(value, memoryBytes)
 	case C.CL_DEVICE_SVM_CAPABILITIES:
 		return l.svmFact(value)
 	case C.CL_DEVICE_EXECUTION_CAPABILITIES:

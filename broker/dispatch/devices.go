@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"unsafe"
 
 	"sluice/vdev/wire"
@@ -13,14 +14,14 @@ import (
 // partitionMax bounds the properties of a partition.
 const partitionMax = 4096
 
-// describe answers with the platform's facts and the device's, or with those of
-// a sub-device.
+// describe answers with the facts of a device or a sub-device.
 func (t *thread) describe(a argsDescribe) C.cl_int {
 	l := t.session.lease
-	if device := driverDevice(a.device.driver); device != l.device {
-		t.reply = l.appendDeviceFacts(t.reply, device)
+	whole := &l.devices[bits.TrailingZeros8(uint8(a.device.devices))]
+	if device := driverDevice(a.device.driver); device != whole.driver {
+		t.reply = l.appendDeviceFacts(t.reply, device, whole.limit)
 	} else {
-		t.reply = append(t.reply, l.facts...)
+		t.reply = append(t.reply, whole.facts...)
 	}
 	return C.CL_SUCCESS
 }
@@ -42,20 +43,21 @@ func (t *thread) clCreateSubDevices(a argsClCreateSubDevices) C.cl_int {
 	status := C.clCreateSubDevices(parent, list, 0, nil, &count)
 	if status != C.CL_SUCCESS || len(a.created) == 0 {
 		t.reply = binary.LittleEndian.AppendUint32(t.reply, uint32(count))
-		return t.keepAll(a.created, nil, status)
+		return t.keepAll(a.created, a.inDevice.devices, nil, status)
 	}
 	if int(count) != len(a.created) {
-		return t.keepAll(a.created, nil, C.CL_INVALID_VALUE)
+		return t.keepAll(a.created, a.inDevice.devices, nil, C.CL_INVALID_VALUE)
 	}
 	made := C.calloc(C.size_t(count), C.size_t(unsafe.Sizeof(parent)))
 	defer C.free(made)
 	status = C.clCreateSubDevices(parent, list, count, (*C.cl_device_id)(made), nil)
-	return t.keepAll(a.created, unsafe.Slice((*unsafe.Pointer)(made), int(count)), status)
+	return t.keepAll(a.created, a.inDevice.devices, unsafe.Slice((*unsafe.Pointer)(made), int(count)), status)
 }
 
-// keepAll keeps what a create of several objects made.
-func (t *thread) keepAll(created []*object, drivers []unsafe.Pointer, status C.cl_int) C.cl_int {
+// keepAll keeps what a create of several sub-devices made.
+func (t *thread) keepAll(created []*object, devices deviceSet, drivers []unsafe.Pointer, status C.cl_int) C.cl_int {
 	for i, o := range created {
+		o.devices = devices
 		if status != C.CL_SUCCESS {
 			t.keep(o, nil, status)
 		} else {
@@ -66,7 +68,7 @@ func (t *thread) keepAll(created []*object, drivers []unsafe.Pointer, status C.c
 }
 
 // deviceList answers with the handles of the devices of the driver's query get.
-// A device that the program has no name for any more counts as the whole one.
+// A device that the program has no name for any more counts as the first.
 func (t *thread) deviceList(get func(size C.size_t, value unsafe.Pointer, sizeRet *C.size_t) C.cl_int) C.cl_int {
 	var size C.size_t
 	if status := get(0, nil, &size); status != C.CL_SUCCESS {
@@ -88,8 +90,8 @@ func (t *thread) deviceList(get func(size C.size_t, value unsafe.Pointer, sizeRe
 
 // deviceHandle is the handle of the driver's device.
 func (s *Session) deviceHandle(device unsafe.Pointer) uint32 {
-	if device == unsafe.Pointer(s.lease.device) {
-		return wire.DeviceHandle
+	if whole := s.lease.setOf(device); whole != 0 {
+		return wire.DeviceHandle + uint32(bits.TrailingZeros8(uint8(whole)))
 	}
 	for c, chunk := range s.objects.chunks {
 		for i := range chunk {

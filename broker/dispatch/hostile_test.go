@@ -234,9 +234,9 @@ func TestRefusals(t *testing.T) {
 		invalidMem        = -38
 		invalidBufferSize = -61
 	)
-	c.want(t, allocationFailure, "credit", memory+1)
-	c.want(t, allocationFailure, "credit", hugeNumber)
-	c.want(t, allocationFailure, "credit", uint64(1)<<63)
+	c.want(t, allocationFailure, "credit", wire.DeviceHandle, memory+1)
+	c.want(t, allocationFailure, "credit", wire.DeviceHandle, hugeNumber)
+	c.want(t, allocationFailure, "credit", wire.DeviceHandle, uint64(1)<<63)
 	c.want(t, outOfResources, "reserve", hugeNumber)
 	c.want(t, outOfResources, "reserve", 1<<30)
 	c.want(t, allocationFailure, "clCreateBuffer", contextHandle, spareHandle, 1, memory)
@@ -338,7 +338,7 @@ func TestOddButAllowed(t *testing.T) {
 	c.push(frame("clFinish", 2, queueHandle), frame("clFinish", 2, queueHandle), frame("clFlush", 2, queueHandle))
 	// A place given back while the driver reads it.
 	offset := binary.LittleEndian.Uint64(c.want(t, 0, "reserve", 1<<20))
-	c.want(t, 0, "credit", 4<<20)
+	c.want(t, 0, "credit", wire.DeviceHandle, 4<<20)
 	c.want(t, 0, "clCreateBuffer", contextHandle, spareHandle, 1, 1<<20)
 	c.push(frame("clEnqueueWriteBuffer", 0, queueHandle, spareHandle, 0, 0, 1<<20, wire.PlaceArena, offset, 9, 0, 0), frame("unreserve", 0, offset))
 	// A queue and a program released while a thread of the worker waits for them.

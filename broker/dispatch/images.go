@@ -74,7 +74,7 @@ func (t *thread) clCreateImage(a argsClCreateImage) C.cl_int {
 	if a.from != nil {
 		return t.createImageFrom(a, flags, size, description)
 	}
-	if size > s.credit {
+	if !s.credit.covers(a.context.devices, size) {
 		return t.keep(a.created, nil, C.CL_MEM_OBJECT_ALLOCATION_FAILURE)
 	}
 	s.reclaim()
@@ -89,8 +89,8 @@ func (t *thread) clCreateImage(a argsClCreateImage) C.cl_int {
 		s.places.give(place)
 		return t.keep(a.created, nil, status)
 	}
-	s.credit -= size
-	b := &buffer{place: place, size: size, element: elementBytes(a.order, a.dataType), flag: (*C.uint32_t)(C.calloc(1, 4))}
+	b := &buffer{place: place, size: size, devices: a.context.devices, element: elementBytes(a.order, a.dataType), flag: (*C.uint32_t)(C.calloc(1, 4))}
+	s.credit.spend(b.devices, size)
 	C.driver_watch(driverMem(a.created.driver), b.flag)
 	a.created.buffer = b
 	return status

@@ -10,14 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryInPlace finds out whether the device works on the bytes behind a host
+// tryInPlace finds out whether all the devices work in place.
+func (l *Lease) tryInPlace() bool {
+	for _, d := range l.devices {
+		if !worksInPlace(d.driver) {
+			return false
+		}
+	}
+	return true
+}
+
+// worksInPlace finds out whether the device works on the bytes behind a host
 // pointer themselves, so that whoever shares that memory may read and write a
 // buffer whenever no command uses it. OpenCL demands maps for that; of a CPU
 // device, whose memory is the host's, it is enough that two copies, of which the
 // second must see what the host has written since the first, show it.
-func (l *Lease) tryInPlace() bool {
+func worksInPlace(device C.cl_device_id) bool {
 	var kind C.cl_device_type
-	if C.clGetDeviceInfo(l.device, C.CL_DEVICE_TYPE, C.size_t(unsafe.Sizeof(kind)), unsafe.Pointer(&kind), nil) != C.CL_SUCCESS || kind != C.CL_DEVICE_TYPE_CPU {
+	if C.clGetDeviceInfo(device, C.CL_DEVICE_TYPE, C.size_t(unsafe.Sizeof(kind)), unsafe.Pointer(&kind), nil) != C.CL_SUCCESS || kind != C.CL_DEVICE_TYPE_CPU {
 		return false
 	}
 	memory, err := unix.Mmap(-1, 0, 2*pageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
@@ -26,12 +36,12 @@ func (l *Lease) tryInPlace() bool {
 	}
 	defer unix.Munmap(memory)
 	var status C.cl_int
-	context := C.clCreateContext(nil, 1, &l.device, nil, nil, &status)
+	context := C.clCreateContext(nil, 1, &device, nil, nil, &status)
 	if status != C.CL_SUCCESS {
 		return false
 	}
 	defer C.clReleaseContext(context)
-	queue := C.clCreateCommandQueue(context, l.device, 0, &status)
+	queue := C.clCreateCommandQueue(context, device, 0, &status)
 	if status != C.CL_SUCCESS {
 		return false
 	}

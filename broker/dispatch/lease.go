@@ -30,8 +30,10 @@ const SessionMax = 64
 
 // Limits is what a Lease may use.
 type Limits struct {
-	MemoryBytes                uint64
-	PlatformIndex, DeviceIndex int
+	// PlatformIndex is the place of the devices' platform in the loader's list.
+	PlatformIndex int
+	// Devices are 1 to wire.DevicesMax, in the order in which programs see them.
+	Devices []Device
 	// HeaderFolder is where the files lie that programs include, while they are
 	// built. It is this process's alone.
 	HeaderFolder string
@@ -49,22 +51,26 @@ type Limits struct {
 	Record *record.Writer
 }
 
+// Device is a part of a device that a Lease has.
+type Device struct {
+	Index       int // place of the device in its platform's list
+	MemoryBytes uint64
+}
+
 // Stats counts what a Lease has done since it began, but for Sessions and
 // MemoryBytes, which are of now.
 type Stats struct {
 	Sessions, Calls, BytesToDevice, BytesFromDevice, MemoryBytes uint64
 }
 
-// Lease serves the Sessions of one Lease on one device.
+// Lease serves the Sessions of one Lease on its devices.
 type Lease struct {
 	limits   Limits
 	platform C.cl_platform_id
-	device   C.cl_device_id
-	facts    []byte
-	svm      bool // memory of the arena can be the device's shared virtual memory
+	devices  []leased
+	svm      bool // memory of the arena can be the devices' shared virtual memory
 
 	sessions, calls, toDevice, fromDevice atomic.Uint64
-	memory                                atomic.Int64 // bytes left
 	headers                               headers
 	pace                                  pace
 	segments                              chan segment
@@ -76,7 +82,7 @@ type Lease struct {
 	open  map[*Session]struct{}
 }
 
-// NewLease finds the device that limits name and gets ready to serve Sessions.
+// NewLease finds the devices that limits name and gets ready to serve Sessions.
 func NewLease(limits Limits) (*Lease, error) {
 	l := &Lease{limits: limits, segments: make(chan segment, 1), tried: make(chan struct{}), open: map[*Session]struct{}{}}
 	platforms := make([]C.cl_platform_id, 64)
@@ -88,17 +94,10 @@ func NewLease(limits Limits) (*Lease, error) {
 		return nil, fmt.Errorf("%w: platform %d of %d", ErrDevice, limits.PlatformIndex, count)
 	}
 	l.platform = platforms[limits.PlatformIndex]
-	devices := make([]C.cl_device_id, 64)
-	if status := C.clGetDeviceIDs(l.platform, C.CL_DEVICE_TYPE_ALL, C.cl_uint(len(devices)), &devices[0], &count); status != C.CL_SUCCESS {
-		return nil, fmt.Errorf("listing devices: %w: OpenCL status %d", ErrDevice, status)
+	if err := l.findDevices(); err != nil {
+		return nil, err
 	}
-	if limits.DeviceIndex < 0 || limits.DeviceIndex >= min(int(count), len(devices)) {
-		return nil, fmt.Errorf("%w: device %d of %d", ErrDevice, limits.DeviceIndex, count)
-	}
-	l.device = devices[limits.DeviceIndex]
-	l.memory.Store(int64(limits.MemoryBytes))
-	l.svm = !limits.Steady && sharesAddresses(l.platform, l.device)
-	l.facts = l.describe()
+	l.describe()
 	go func() {
 		defer close(l.tried)
 		l.worksInPlace = !limits.Steady && l.tryInPlace()
@@ -167,39 +166,15 @@ func (l *Lease) Stats() Stats {
 		Calls:           l.calls.Load(),
 		BytesToDevice:   l.toDevice.Load() + toDevice,
 		BytesFromDevice: l.fromDevice.Load() + fromDevice,
-		MemoryBytes:     l.limits.MemoryBytes - uint64(l.memory.Load()),
+		MemoryBytes:     l.memoryUsed(),
 	}
-}
-
-// take reserves bytes of the Lease's memory.
-func (l *Lease) take(bytes uint64) bool {
-	for {
-		left := l.memory.Load()
-		if left < 0 || bytes > uint64(left) {
-			return false
-		}
-		if l.memory.CompareAndSwap(left, left-int64(bytes)) {
-			return true
-		}
-	}
-}
-
-func (l *Lease) give(bytes uint64) { l.memory.Add(int64(bytes)) }
-
-// creditAhead takes what a Session may allocate before it asks, 0 where there is
-// not enough.
-func (l *Lease) creditAhead() uint64 {
-	credit := min(l.limits.MemoryBytes/16, 16<<20)
-	if !l.take(credit) {
-		return 0
-	}
-	return credit
 }
 
 // arenaBytes is the size of a Session's arena: the memory, what rounding loses,
 // and the places of large transfers.
 func (l *Lease) arenaBytes() uint64 {
-	return roundUp(l.limits.MemoryBytes+l.limits.MemoryBytes/8+reserveMax+(64<<20), pageBytes)
+	memory := l.limits.memoryBytes()
+	return roundUp(memory+memory/8+reserveMax+(64<<20), pageBytes)
 }
 
 // awaitBuilds waits until the tenant's earlier builds are where the driver looks

@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -25,7 +26,8 @@ type buffer struct {
 	place     extent // in the arena
 	size      uint64 // as the program asked
 	root      *buffer
-	element   uint64 // bytes of an image's element; 0 of a buffer
+	element   uint64    // bytes of an image's element; 0 of a buffer
+	devices   deviceSet // whose memory it is counted of
 	populated bool
 	// uses counts the frames that name a recorded Session's buffer. One that is located
 	// by the first of them is filled by the shim until the next.
@@ -37,7 +39,7 @@ type buffer struct {
 func (t *thread) clCreateBuffer(a argsClCreateBuffer) C.cl_int {
 	s := t.session
 	size := uint64(a.size)
-	if size > s.credit {
+	if !s.credit.covers(a.context.devices, size) {
 		return t.keep(a.created, nil, C.CL_MEM_OBJECT_ALLOCATION_FAILURE)
 	}
 	s.reclaim()
@@ -45,7 +47,7 @@ func (t *thread) clCreateBuffer(a argsClCreateBuffer) C.cl_int {
 	if !ok {
 		return t.keep(a.created, nil, C.CL_MEM_OBJECT_ALLOCATION_FAILURE)
 	}
-	b := &buffer{place: place, size: size, flag: (*C.uint32_t)(C.calloc(1, 4))}
+	b := &buffer{place: place, size: size, devices: a.context.devices, flag: (*C.uint32_t)(C.calloc(1, 4))}
 	var status C.cl_int
 	flags := a.flags&^hostFlags | C.CL_MEM_USE_HOST_PTR
 	mem := C.clCreateBuffer(driverContext(a.context.driver), flags, a.size, unsafe.Pointer(&s.arenaShared.bytes[place.offset]), &status)
@@ -54,7 +56,7 @@ func (t *thread) clCreateBuffer(a argsClCreateBuffer) C.cl_int {
 		s.places.give(place)
 		return t.keep(a.created, nil, status)
 	}
-	s.credit -= size
+	s.credit.spend(b.devices, size)
 	C.driver_watch(mem, b.flag)
 	a.created.buffer = b
 	return t.keep(a.created, unsafe.Pointer(mem), status)
@@ -97,27 +99,27 @@ func (s *Session) reclaim() {
 		}
 		C.free(unsafe.Pointer(b.flag))
 		s.places.give(b.place)
-		s.lease.give(b.size)
+		s.lease.give(b.devices, b.size)
 	}
 	s.retired = kept
 }
 
-// credit grants bytes of the Lease's memory to the Session, and, while there is
+// credit grants bytes of a device's memory to the Session, and, while there is
 // enough, as many more as it had at its start: the shim need not ask for each
 // buffer. It answers with what it granted.
 func (t *thread) credit(a argsCredit) C.cl_int {
-	s := t.session
+	s, device := t.session, a.device.devices
 	s.reclaim()
 	deadline := time.Now().Add(retiredTimeout)
-	for !s.lease.take(uint64(a.bytes)) {
+	for !s.lease.take(device, uint64(a.bytes)) {
 		if len(s.retired) == 0 || time.Now().After(deadline) {
 			return C.CL_MEM_OBJECT_ALLOCATION_FAILURE
 		}
 		time.Sleep(retiredPoll)
 		s.reclaim()
 	}
-	granted := uint64(a.bytes) + s.lease.creditAhead()
-	s.credit += granted
+	granted := uint64(a.bytes) + s.lease.creditAhead(device)
+	s.credit[bits.TrailingZeros8(uint8(device))] += granted
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, granted)
 	return C.CL_SUCCESS
 }

@@ -15,8 +15,9 @@ type kind uint8
 // object is what a handle names: a driver's object, or the reason why there is
 // none, so that calls that follow a refused create are refused in turn.
 type object struct {
-	kind   kind
-	failed C.cl_int
+	kind    kind
+	devices deviceSet // of a device or a context: the Lease's devices that it is of
+	failed  C.cl_int
 	// refusal is a queue's: the status of a command that nobody waited for.
 	refusal C.cl_int
 	driver  unsafe.Pointer

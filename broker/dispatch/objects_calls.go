@@ -32,6 +32,7 @@ func (t *thread) clCreateContext(a argsClCreateContext) C.cl_int {
 		C.clReleaseContext(context)
 		return t.keep(a.created, nil, status)
 	}
+	a.created.devices = a.devices.devices
 	return t.keep(a.created, unsafe.Pointer(context), status)
 }
 
@@ -166,9 +167,9 @@ func (t *thread) clGetKernelInfo(a argsClGetKernelInfo) C.cl_int {
 	})
 }
 
-func (t *thread) clGetDeviceAndHostTimer() C.cl_int {
+func (t *thread) clGetDeviceAndHostTimer(a argsClGetDeviceAndHostTimer) C.cl_int {
 	var device, host C.cl_ulong
-	status := C.clGetDeviceAndHostTimer(t.session.lease.device, &device, &host)
+	status := C.clGetDeviceAndHostTimer(driverDevice(a.device.driver), &device, &host)
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(device))
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, uint64(host))
 	return status

@@ -3,12 +3,15 @@ package dispatch_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/broker/dispatch"
 )
 
 // programs are the OpenCL programs of testdata. Each logs what it observes; the
@@ -43,6 +46,32 @@ func TestProgramsSeeTheSameThroughTheShim(t *testing.T) {
 		})
 	}
 	server.ends(t)
+}
+
+// TestSeveralDevices runs a program on two devices with memory of their own.
+func TestSeveralDevices(t *testing.T) {
+	const quota = 48 << 20 // as the program has it
+	limits := dispatch.Limits{Devices: []dispatch.Device{{Index: 0, MemoryBytes: quota}, {Index: 1, MemoryBytes: 2 * quota}}}
+	server := serveWith(t, limits, shimOf(t, "sanitized", sanitized...))
+	want := alike(runLogged(t, []string{"POCL_DEVICES=" + os.Getenv("POCL_DEVICES")}, compile(t, "devices", programSources("devices")...)))
+	program := compile(t, "devices-sanitized", append(programSources("devices"), sanitized...)...)
+	for range 3 {
+		if got := alike(runLogged(t, append(server.environment(), sanitizerOptions...), program)); got != want {
+			t.Fatalf("the program observes other devices through the shim:\n%s", difference(t, want, got))
+		}
+	}
+	server.ends(t)
+}
+
+// TestLimitsOfDevices asks for devices that a Lease cannot have.
+func TestLimitsOfDevices(t *testing.T) {
+	for name, devices := range map[string][]dispatch.Device{
+		"none": nil, "one twice": {{}, {}}, "an unknown one": {{Index: 2}}, "a negative one": {{Index: -1}}, "too many": make([]dispatch.Device, 9),
+	} {
+		if _, err := dispatch.NewLease(dispatch.Limits{Devices: devices}); !errors.Is(err, dispatch.ErrDevice) {
+			t.Errorf("%s: %v, want ErrDevice", name, err)
+		}
+	}
 }
 
 // TestProgramsWithoutALoader runs programs on the shim that is libOpenCL.so.1 itself, for glibc and for musl.
@@ -133,7 +162,7 @@ func runLogged(t *testing.T, env []string, program string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), programTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program)
-	cmd.Env = append(cmd.Environ(), env...)
+	cmd.Env = append(append(cmd.Environ(), "POCL_DEVICES=pthread"), env...)
 	var complaints strings.Builder
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()

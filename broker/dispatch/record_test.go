@@ -21,7 +21,7 @@ func recording(t *testing.T, name string) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	writer := record.NewWriter(&file)
-	server := serveWith(t, dispatch.Limits{MemoryBytes: recordedMemory, Steady: true, Record: writer}, shimOf(t, "plain"))
+	server := serveWith(t, dispatch.Limits{Devices: []dispatch.Device{{MemoryBytes: recordedMemory}}, Steady: true, Record: writer}, shimOf(t, "plain"))
 	runLogged(t, server.environment(), compile(t, name, programSources(name)...))
 	server.ends(t)
 	if err := writer.Close(); err != nil {
@@ -35,7 +35,7 @@ var judge = record.Judge{Name: dispatch.CallName, Volatile: dispatch.Volatile}
 // replayed says a recording again to a new lease.
 func replayed(t *testing.T, file []byte) record.Report {
 	t.Helper()
-	server := serveWith(t, dispatch.Limits{MemoryBytes: recordedMemory, Steady: true}, shimOf(t, "plain"))
+	server := serveWith(t, dispatch.Limits{Devices: []dispatch.Device{{MemoryBytes: recordedMemory}}, Steady: true}, shimOf(t, "plain"))
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: server.socket, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestReplayFindsWhatDiffers(t *testing.T) {
 
 func TestARecordingHoldsOneSession(t *testing.T) {
 	writer := record.NewWriter(io.Discard)
-	server := serveWith(t, dispatch.Limits{MemoryBytes: 1 << 28, Steady: true, Record: writer}, shimOf(t, "plain"))
+	server := serveWith(t, dispatch.Limits{Devices: []dispatch.Device{{MemoryBytes: 1 << 28}}, Steady: true, Record: writer}, shimOf(t, "plain"))
 	server.open(t).close()
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: server.socket, Net: "unix"})
 	if err != nil {

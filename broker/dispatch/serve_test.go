@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		if err := os.Setenv("POCL_CACHE_DIR", filepath.Join(dir, "cache")); err != nil {
 			panic(err)
 		}
+		// Two devices of one kind, of which most leases have one.
+		if err := os.Setenv("POCL_DEVICES", "pthread pthread"); err != nil {
+			panic(err)
+		}
 		return m.Run()
 	}())
 }
@@ -90,7 +94,7 @@ type server struct {
 // an error fails the test unless it takes the error by failed.
 func serve(t *testing.T, memory uint64, shim string) *server {
 	t.Helper()
-	return serveWith(t, dispatch.Limits{MemoryBytes: memory}, shim)
+	return serveWith(t, dispatch.Limits{Devices: []dispatch.Device{{MemoryBytes: memory}}}, shim)
 }
 
 func serveWith(t *testing.T, limits dispatch.Limits, shim string) *server {

@@ -54,9 +54,9 @@ type Session struct {
 	places     *arena
 	reserved   map[uint64]extent
 	reservedIn uint64
-	credit     uint64
+	credit     credit
 	retired    []*buffer
-	svm        []extent // allocations of shared virtual memory, by offset
+	svm        []allocation // of shared virtual memory, by offset
 	// unset are the user events without a status. The Session keeps them, as
 	// commands may wait for one that the program has no name for any more.
 	unset map[C.cl_event]struct{}
@@ -127,16 +127,19 @@ func (l *Lease) welcome(conn *net.UnixConn, log *slog.Logger) (*Session, error) 
 		reserved: make(map[uint64]extent),
 		unset:    make(map[C.cl_event]struct{}),
 		entered:  make(map[C.cl_event]region),
-		credit:   l.creditAhead(),
 		notices:  C.driver_notices_new((*C.uint32_t)(unsafe.Pointer(word32(shared.bytes, wire.WordNotice)))),
 	}
 	chunk := new([chunkObjects]object)
 	s.objects.chunks[0] = chunk
 	s.places.once = l.limits.Steady
 	chunk[wire.PlatformHandle] = object{kind: kindPlatform, driver: unsafe.Pointer(l.platform)}
-	chunk[wire.DeviceHandle] = object{kind: kindDevice, driver: unsafe.Pointer(l.device)}
-	if err := l.greet(s, address); err != nil {
-		l.give(s.credit)
+	ahead := l.creditAhead(l.all())
+	for i, d := range l.devices {
+		chunk[wire.DeviceHandle+i] = object{kind: kindDevice, devices: 1 << i, driver: unsafe.Pointer(d.driver)}
+		s.credit[i] = ahead
+	}
+	if err := l.greet(s, ahead, address); err != nil {
+		l.giveBack(s.credit)
 		C.driver_notices_close(s.notices)
 		s.unmap()
 		return nil, err
@@ -145,14 +148,14 @@ func (l *Lease) welcome(conn *net.UnixConn, log *slog.Logger) (*Session, error) 
 }
 
 // greet sends the welcome, and begins the recording that is to be made.
-func (l *Lease) greet(s *Session, address uint64) error {
+func (l *Lease) greet(s *Session, credit, address uint64) error {
 	if recording := l.limits.Record; recording != nil {
-		header := record.Header{MemoryBytes: l.limits.MemoryBytes, ArenaBytes: l.arenaBytes(), CreditBytes: s.credit}
+		header := record.Header{MemoryBytes: l.limits.memoryBytes(), ArenaBytes: l.arenaBytes(), CreditBytes: credit}
 		if !recording.Begin(header) {
 			return fmt.Errorf("%w: a recording holds one", ErrSessions)
 		}
 	}
-	welcome := wire.AppendWelcome(nil, wire.Welcome{ArenaBytes: l.arenaBytes(), CreditBytes: s.credit, ArenaAddress: address})
+	welcome := wire.AppendWelcome(nil, wire.Welcome{Devices: len(l.devices), ArenaBytes: l.arenaBytes(), CreditBytes: credit, ArenaAddress: address})
 	if _, _, err := s.conn.WriteMsgUnix(welcome, unix.UnixRights(s.shared.fd, s.arenaShared.fd), nil); err != nil {
 		return fmt.Errorf("welcoming the shim: %w", err)
 	}
@@ -223,7 +226,8 @@ func (s *Session) close() {
 	for _, k := range []kind{kindEvent, kindKernel, kindProgram, kindSampler, kindMem, kindQueue, kindContext, kindDevice} {
 		s.objects.each(k, func(o *object) { s.drop(o) })
 	}
-	s.lease.give(s.credit + s.svmBytes())
+	s.lease.giveBack(s.credit)
+	s.giveSVM()
 	C.driver_notices_close(s.notices)
 	deadline := time.Now().Add(letGoTimeout)
 	for s.reclaim(); len(s.retired) > 0; s.reclaim() {
@@ -243,7 +247,7 @@ func (s *Session) unmap() {
 
 // drop releases what an entry names and frees the entry.
 func (s *Session) drop(o *object) {
-	if o.failed == C.CL_SUCCESS && o.driver != unsafe.Pointer(s.lease.device) {
+	if o.failed == C.CL_SUCCESS && s.lease.setOf(o.driver) == 0 {
 		releaseDriver(o.kind, o.driver)
 		if o.buffer != nil && o.buffer.flag != nil {
 			s.retired = append(s.retired, o.buffer)

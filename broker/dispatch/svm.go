@@ -25,6 +25,12 @@ type address struct {
 	room    uint64         // bytes from there to its allocation's end
 }
 
+// allocation is one of shared virtual memory, counted of the memory of devices.
+type allocation struct {
+	extent
+	devices deviceSet
+}
+
 // sharesAddresses says whether a kernel may be given any address of the worker's
 // memory: the arena's pages are the program's too, and the driver did not allocate
 // them. Devices with fine-grained memory of the system promise that; PoCL's CPU
@@ -49,7 +55,7 @@ func sharesAddresses(platform C.cl_platform_id, device C.cl_device_id) bool {
 	return pocl && kind&C.CL_DEVICE_TYPE_CPU != 0 && has&C.CL_DEVICE_SVM_FINE_GRAIN_BUFFER != 0
 }
 
-// svmFact is the device's capabilities of shared virtual memory.
+// svmFact is a device's capabilities of shared virtual memory.
 func (l *Lease) svmFact(value []byte) []byte {
 	if !l.svm || len(value) != 8 {
 		return make([]byte, len(value))
@@ -72,11 +78,11 @@ func (s *Session) svmAt(a uint64) (address, bool) {
 	return address{unsafe.Pointer(&s.arenaShared.bytes[offset]), s.svm[i].offset + s.svm[i].size - offset}, true
 }
 
-func (s *Session) svmBytes() (total uint64) {
-	for _, e := range s.svm {
-		total += e.size
+// giveSVM gives the bytes of all allocations back.
+func (s *Session) giveSVM() {
+	for _, a := range s.svm {
+		s.lease.give(a.devices, a.size)
 	}
-	return total
 }
 
 // clSVMAlloc answers with the offset of memory that is the program's and the
@@ -86,7 +92,7 @@ func (t *thread) clSVMAlloc(a argsClSVMAlloc) C.cl_int {
 	if !s.lease.svm || size == 0 {
 		return C.CL_INVALID_OPERATION
 	}
-	if size > s.credit || len(s.svm) == svmAllocationsMax {
+	if !s.credit.covers(a.context.devices, size) || len(s.svm) == svmAllocationsMax {
 		return C.CL_MEM_OBJECT_ALLOCATION_FAILURE
 	}
 	s.reclaim()
@@ -94,13 +100,13 @@ func (t *thread) clSVMAlloc(a argsClSVMAlloc) C.cl_int {
 	if !ok {
 		return C.CL_MEM_OBJECT_ALLOCATION_FAILURE
 	}
-	s.credit -= size
+	s.credit.spend(a.context.devices, size)
 	from := place.offset / pageBytes * pageBytes
 	populate(s.arenaShared.bytes[from:roundUp(place.offset+place.size, pageBytes)])
 	i := s.svmIndex(place.offset) + 1
-	s.svm = append(s.svm, extent{})
+	s.svm = append(s.svm, allocation{})
 	copy(s.svm[i+1:], s.svm[i:])
-	s.svm[i] = extent{place.offset, size}
+	s.svm[i] = allocation{extent{place.offset, size}, a.context.devices}
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, place.offset)
 	return C.CL_SUCCESS
 }
@@ -120,7 +126,7 @@ func (t *thread) clSVMFree(a argsClSVMFree) C.cl_int {
 	}
 	s.svm = append(s.svm[:i], s.svm[i+1:]...)
 	s.places.give(extent{freed.offset, roundUp(freed.size, granule(freed.size))})
-	s.lease.give(freed.size)
+	s.lease.give(freed.devices, freed.size)
 	return C.CL_SUCCESS
 }
 

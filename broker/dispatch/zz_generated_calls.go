@@ -1615,11 +1615,18 @@ func (t *thread) doClEnqueueSVMMigrateMem() C.cl_int {
 	return t.clEnqueueSVMMigrateMem(a)
 }
 
+type argsClGetDeviceAndHostTimer struct {
+	device *object
+}
+
 func (t *thread) doClGetDeviceAndHostTimer() C.cl_int {
+	a := argsClGetDeviceAndHostTimer{
+		device: t.handle(kindDevice),
+	}
 	if !t.complete() {
 		return t.refused
 	}
-	return t.clGetDeviceAndHostTimer()
+	return t.clGetDeviceAndHostTimer(a)
 }
 
 func (t *thread) doClGetKernelSubGroupInfo() C.cl_int {
@@ -1666,12 +1673,14 @@ func (t *thread) doRelease() C.cl_int {
 }
 
 type argsCredit struct {
-	bytes C.cl_ulong
+	device *object
+	bytes  C.cl_ulong
 }
 
 func (t *thread) doCredit() C.cl_int {
 	a := argsCredit{
-		bytes: C.cl_ulong(t.scalar()),
+		device: t.handle(kindDevice),
+		bytes:  C.cl_ulong(t.scalar()),
 	}
 	if !t.complete() {
 		return t.refused

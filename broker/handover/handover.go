@@ -108,15 +108,21 @@ type Ready struct {
 
 // Assign gives the worker its Lease.
 type Assign struct {
-	LeaseID       string `json:"lease_id"`
-	Tenant        string `json:"tenant"`
-	Holder        string `json:"holder"`
-	MemoryBytes   uint64 `json:"memory_bytes"`
-	ComputeMilli  int    `json:"compute_milli"`  // of device.Slice, kept by the worker's cgroup
-	PlatformIndex int    `json:"platform_index"` // of device.Device
-	DeviceIndex   int    `json:"device_index"`   // of device.Device
+	LeaseID       string           `json:"lease_id"`
+	Tenant        string           `json:"tenant"`
+	Holder        string           `json:"holder"`
+	MemoryBytes   uint64           `json:"memory_bytes"`   // of all Slices
+	ComputeMilli  int              `json:"compute_milli"`  // of all Slices, kept by the worker's cgroup
+	PlatformIndex int              `json:"platform_index"` // of device.Device
+	Devices       []AssignedDevice `json:"devices"`        // in the order of the Slices
 
 	Builds bool `json:"builds,omitempty"` // what the tenant has built before comes beside it
+}
+
+// AssignedDevice is a Slice as the worker sees it.
+type AssignedDevice struct {
+	Index       int    `json:"index"` // of device.Device in its platform
+	MemoryBytes uint64 `json:"memory_bytes"`
 }
 
 // Assigned answers Assign.
@@ -205,7 +211,7 @@ func (m Message) check() error {
 	switch {
 	case set != 1:
 		return fmt.Errorf("%w: %d kinds in one message, must be 1", ErrMessage, set)
-	case m.Assign != nil && (m.Assign.LeaseID == "" || m.Assign.PlatformIndex < 0 || m.Assign.DeviceIndex < 0):
+	case m.Assign != nil && (m.Assign.LeaseID == "" || m.Assign.PlatformIndex < 0):
 		return fmt.Errorf("%w: assign without a lease id, or with a negative index", ErrMessage)
 	case m.Session != nil && m.Session.ID == "":
 		return fmt.Errorf("%w: session without an id", ErrMessage)

@@ -42,7 +42,7 @@ func TestMessagesArriveAsSent(t *testing.T) {
 	daemon, worker := pair(t)
 	for _, m := range []Message{
 		{Ready: &Ready{Devices: 2, LoadMs: 30}},
-		{Assign: &Assign{LeaseID: "l", Tenant: "t", Holder: "h", MemoryBytes: 1 << 40, PlatformIndex: 1, DeviceIndex: 2}},
+		{Assign: &Assign{LeaseID: "l", Tenant: "t", Holder: "h", MemoryBytes: 1 << 40, PlatformIndex: 1, Devices: []AssignedDevice{{Index: 2, MemoryBytes: 1 << 40}}}},
 		{Assigned: &Assigned{Error: "why"}},
 		{SessionEnded: &SessionEnded{ID: "s", Error: "why"}},
 		{StatsRequest: &StatsRequest{}},
@@ -104,7 +104,7 @@ func TestBadPacketsAreRefusedAndTheirDescriptorsClosed(t *testing.T) {
 		"two objects":            {`{"ready":{}}{"ready":{}}`, 0},
 		"null kind":              {`{"ready":null}`, 0},
 		"assign without lease":   {`{"assign":{}}`, 0},
-		"negative index":         {`{"assign":{"lease_id":"l","device_index":-1}}`, 0},
+		"negative index":         {`{"assign":{"lease_id":"l","platform_index":-1}}`, 0},
 		"session without id":     {`{"session":{}}`, 1},
 		"session without file":   {session, 0},
 		"session with two files": {session, 2},

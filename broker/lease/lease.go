@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -15,7 +17,7 @@ import (
 const (
 	TenantBytesMax = 63
 	HolderBytesMax = 128
-	SlicesMax      = 16
+	SlicesMax      = 8
 	DurationMin    = time.Second
 	DurationMax    = 24 * time.Hour
 )
@@ -60,6 +62,15 @@ func (l Lease) ComputeMilli() int {
 	return sum
 }
 
+// Devices names the Slices' Devices, separated by commas.
+func (l Lease) Devices() string {
+	ids := make([]string, 0, len(l.Slices))
+	for _, s := range l.Slices {
+		ids = append(ids, s.DeviceID)
+	}
+	return strings.Join(ids, ",")
+}
+
 // TokenIs compares token with the Lease's in a time that does not depend on where they differ.
 func (l Lease) TokenIs(token string) bool {
 	return l.Token != "" && subtle.ConstantTimeCompare([]byte(l.Token), []byte(token)) == 1
@@ -70,7 +81,7 @@ type Request struct {
 	Tenant   string
 	Holder   string
 	API      string         // device.APIOpenCL; empty means any
-	Slices   []device.Slice // at least one
+	Slices   []device.Slice // one or more, each of another Device of one driver
 	Duration time.Duration  // how long the Lease lives unless it is renewed
 }
 
@@ -91,6 +102,9 @@ func (r Request) Validate() error {
 	for i, s := range r.Slices {
 		if err := s.Validate(); err != nil {
 			return fmt.Errorf("%w: slice %d: %w", ErrInvalid, i, err)
+		}
+		if s.DeviceID != "" && slices.ContainsFunc(r.Slices[:i], func(other device.Slice) bool { return other.DeviceID == s.DeviceID }) {
+			return fmt.Errorf("%w: slice %d: device %s twice, each slice is of another device", ErrInvalid, i, s.DeviceID)
 		}
 	}
 	return validateDuration(r.Duration)

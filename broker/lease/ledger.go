@@ -75,7 +75,8 @@ func (l *Ledger) Available(deviceID string) (memoryBytes uint64, computeMilli in
 func (l *Ledger) Break(deviceID, why string) { l.broken[deviceID] = why }
 
 // Grant makes a Lease under a new id and token, taking every Slice of the request or none. A Slice that names no device
-// goes to the first one that fits. Errors wrap ErrInvalid, ErrExists or ErrNoCapacity.
+// goes to the first one that fits; several go to as many devices of one driver, for a worker loads no more. Errors wrap
+// ErrInvalid, ErrExists or ErrNoCapacity.
 func (l *Ledger) Grant(now time.Time, id, token string, r Request) (Lease, error) {
 	if err := r.Validate(); err != nil {
 		return Lease{}, err
@@ -89,18 +90,19 @@ func (l *Ledger) Grant(now time.Time, id, token string, r Request) (Lease, error
 	if err := l.checkTenant(r); err != nil {
 		return Lease{}, err
 	}
-	before := make(map[string]usage, len(l.used))
-	for deviceID, u := range l.used {
-		before[deviceID] = u
-	}
-	granted := make([]device.Slice, 0, len(r.Slices))
-	for i, s := range r.Slices {
-		s, err := l.take(s, r.API)
-		if err != nil {
-			l.used = before
-			return Lease{}, fmt.Errorf("slice %d: %w", i, err)
+	r.Slices = slices.Clone(r.Slices)
+	for i := range r.Slices {
+		if s := &r.Slices[i]; s.Keeper == "" {
+			s.Keeper = device.KeeperSoftware
 		}
-		granted = append(granted, s)
+	}
+	granted, ok := l.match(r)
+	if !ok {
+		return Lease{}, l.explain(r)
+	}
+	for _, s := range granted {
+		u := l.used[s.DeviceID]
+		l.used[s.DeviceID] = usage{u.memoryBytes + s.MemoryBytes, u.computeMilli + s.ComputeMilli}
 	}
 	e := &entry{lease: Lease{
 		ID: id, Tenant: r.Tenant, Holder: r.Holder, Slices: granted, Token: token,
@@ -134,54 +136,6 @@ func (l *Ledger) Adopt(now time.Time, granted Lease, duration time.Duration) (Le
 	e := &entry{lease: granted.clone()}
 	l.entries[granted.ID] = e
 	return e.lease.clone(), nil
-}
-
-// take reserves one Slice and fills in its DeviceID and Keeper.
-func (l *Ledger) take(s device.Slice, api string) (device.Slice, error) {
-	if s.Keeper == "" {
-		s.Keeper = device.KeeperSoftware
-	}
-	var refusals []string
-	for _, d := range l.devices {
-		if s.DeviceID != "" && s.DeviceID != d.ID {
-			continue
-		}
-		if why := l.refusal(d, s, api); why != "" {
-			refusals = append(refusals, d.ID+": "+why)
-			continue
-		}
-		u := l.used[d.ID]
-		l.used[d.ID] = usage{u.memoryBytes + s.MemoryBytes, u.computeMilli + s.ComputeMilli}
-		s.DeviceID = d.ID
-		return s, nil
-	}
-	switch {
-	case len(refusals) > 0:
-		return s, fmt.Errorf("%w: %s", ErrNoCapacity, strings.Join(refusals, "; "))
-	case s.DeviceID != "":
-		return s, fmt.Errorf("%w: the pool has no device %q", ErrNoCapacity, s.DeviceID)
-	default:
-		return s, fmt.Errorf("%w: the pool has no devices", ErrNoCapacity)
-	}
-}
-
-// refusal says why a Device cannot give a Slice now; empty when it can.
-func (l *Ledger) refusal(d device.Device, s device.Slice, api string) string {
-	memoryBytes, computeMilli := l.Available(d.ID)
-	why, broken := l.broken[d.ID]
-	switch {
-	case broken:
-		return why
-	case api != "" && api != d.API:
-		return fmt.Sprintf("is programmed by %s, not %s", d.API, api)
-	case s.Keeper != device.KeeperSoftware:
-		return fmt.Sprintf("has no %s slices", s.Keeper)
-	case s.MemoryBytes > memoryBytes:
-		return fmt.Sprintf("memory: %d bytes asked, %d of %d free", s.MemoryBytes, memoryBytes, d.MemoryBytes)
-	case s.ComputeMilli > computeMilli:
-		return fmt.Sprintf("compute: %d thousandths asked, %d of %d free", s.ComputeMilli, computeMilli, device.ComputeWhole)
-	}
-	return ""
 }
 
 // Renew moves a Lease's expiry to now + duration. A Lease past its expiry cannot be renewed, even if Expire has not

@@ -128,7 +128,7 @@ func parseDevices(t *testing.T, input string) []device.Device {
 			continue
 		}
 		d := device.Device{API: device.APIOpenCL}
-		if _, err := fmt.Sscanf(line, "%s %d", &d.ID, &d.MemoryBytes); err != nil {
+		if n, err := fmt.Sscan(line, &d.ID, &d.MemoryBytes, &d.PlatformIndex); n < 2 { // most are of one platform
 			t.Fatalf("device %q: %v", line, err)
 		}
 		devices = append(devices, d)

@@ -48,26 +48,37 @@ func (o *oracle) find(id string) *oracleLease {
 	return nil
 }
 
-// grant places slice after slice on the first device with room, giving all up if one finds none.
-func (o *oracle) grant(now time.Time, id string, r Request) bool {
-	made := &oracleLease{Lease: Lease{ID: id, Token: "t" + id, ExpiresAt: now.Add(r.Duration)}}
-	o.granted = append(o.granted, made)
-	for _, s := range r.Slices {
-		placed := false
-		for _, d := range o.devices {
-			memoryBytes, computeMilli := o.left(d.ID)
-			if (s.DeviceID == "" || s.DeviceID == d.ID) && s.MemoryBytes <= memoryBytes && s.ComputeMilli <= computeMilli {
-				s.DeviceID, placed = d.ID, true
-				made.Slices = append(made.Slices, s)
-				break
-			}
-		}
-		if !placed {
-			o.granted = o.granted[:len(o.granted)-1]
-			return false
+// possible tries every way to give the slices from the n-th on devices that are not taken.
+func (o *oracle) possible(r Request, n int, taken []device.Device) bool {
+	if n == len(r.Slices) {
+		return true
+	}
+	s := r.Slices[n]
+	for _, d := range o.devices {
+		memoryBytes, computeMilli := o.left(d.ID)
+		switch {
+		case s.DeviceID != "" && s.DeviceID != d.ID, s.MemoryBytes > memoryBytes, s.ComputeMilli > computeMilli:
+		case slices.ContainsFunc(taken, func(t device.Device) bool { return t.ID == d.ID || t.PlatformIndex != d.PlatformIndex }):
+		case o.possible(r, n+1, append(slices.Clone(taken), d)):
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// enter notes a lease that was granted.
+func (o *oracle) enter(t *testing.T, now time.Time, granted Lease, r Request) {
+	t.Helper()
+	for i, s := range granted.Slices {
+		r.Slices[i].DeviceID = s.DeviceID
+		if s.MemoryBytes != r.Slices[i].MemoryBytes || s.ComputeMilli != r.Slices[i].ComputeMilli {
+			t.Fatalf("slice %d of lease %s is %+v, asked was %+v", i, granted.ID, s, r.Slices[i])
+		}
+	}
+	if len(granted.Slices) != len(r.Slices) || !o.possible(r, 0, nil) {
+		t.Fatalf("lease %s has the slices %+v", granted.ID, granted.Slices)
+	}
+	o.granted = append(o.granted, &oracleLease{Lease: Lease{ID: granted.ID, Token: "t" + granted.ID, Slices: granted.Slices, ExpiresAt: now.Add(r.Duration)}})
 }
 
 // TestLedgerAgreesWithOracle makes random calls and compares every answer and all that is left.
@@ -79,8 +90,10 @@ func TestLedgerAgreesWithOracle(t *testing.T) {
 
 func compareWithOracle(t *testing.T, random *rand.Rand) {
 	o := &oracle{}
-	for i := range 1 + random.IntN(3) {
-		o.devices = append(o.devices, device.Device{ID: fmt.Sprint("d", i), API: device.APIOpenCL, MemoryBytes: 1 + random.Uint64N(100)})
+	for i := range 1 + random.IntN(5) {
+		o.devices = append(o.devices, device.Device{
+			ID: fmt.Sprint("d", i), API: device.APIOpenCL, MemoryBytes: 1 + random.Uint64N(100), PlatformIndex: random.IntN(2),
+		})
 	}
 	l, err := NewLedger(o.devices)
 	if err != nil {
@@ -98,14 +111,17 @@ func compareWithOracle(t *testing.T, random *rand.Rand) {
 			r := Request{Tenant: "t", Holder: "h", Duration: time.Second * time.Duration(1+random.IntN(20))}
 			for range 1 + random.IntN(3) {
 				s := device.Slice{MemoryBytes: 1 + random.Uint64N(40), ComputeMilli: random.IntN(400)}
-				if random.IntN(2) == 0 {
-					s.DeviceID = fmt.Sprint("d", random.IntN(3))
+				if random.IntN(3) == 0 {
+					s.DeviceID = fmt.Sprint("d", random.IntN(5))
 				}
 				r.Slices = append(r.Slices, s)
 			}
-			_, err := l.Grant(now, id, "t"+id, r)
-			if want := o.grant(now, id, r); (err == nil) != want || (err != nil && !errors.Is(err, ErrNoCapacity)) {
+			granted, err := l.Grant(now, id, "t"+id, r)
+			if want := o.possible(r, 0, nil); (err == nil) != want || err != nil && !errors.Is(err, ErrNoCapacity) && !errors.Is(err, ErrInvalid) {
 				t.Fatalf("step %d: grant %s: %v, oracle says %v", step, id, err, want)
+			}
+			if err == nil {
+				o.enter(t, now, granted, r)
 			}
 		case 2:
 			_, err := l.Renew(now, id, 5*time.Second)

@@ -47,7 +47,7 @@ func (s *Server) adoptAll() {
 			continue
 		}
 		s.log.Info("lease adopted", "lease", adopted.ID, "tenant", adopted.Tenant, "holder", adopted.Holder,
-			"device", adopted.Slices[0].DeviceID, "memory_bytes", adopted.MemoryBytes(), "worker_pid", worker.PID)
+			"devices", adopted.Devices(), "memory_bytes", adopted.MemoryBytes(), "worker_pid", worker.PID)
 	}
 }
 

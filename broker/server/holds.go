@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"sluice/broker/buildcache"
@@ -52,9 +54,6 @@ func (h *hold) end(why lease.EventKind) {
 
 // grant makes a Lease whose worker is ready.
 func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error) {
-	if len(r.Slices) > 1 {
-		return lease.Lease{}, fmt.Errorf("%w: %d slices, a worker serves 1", lease.ErrInvalid, len(r.Slices))
-	}
 	began := time.Now()
 	id, token := randomHex(idBytes), randomHex(tokenBytes)
 	s.mutex.Lock()
@@ -70,12 +69,12 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 		s.mutex.Unlock()
 		return lease.Lease{}, err
 	}
-	d, _ := s.ledger.Device(granted.Slices[0].DeviceID)
+	devices := s.devicesOf(granted)
 	s.mutex.Unlock()
 
 	ctx, cancel := context.WithTimeout(ctx, grantWaitMax)
 	defer cancel()
-	worker, err := s.assign(ctx, granted, d, r.Duration)
+	worker, err := s.assign(ctx, granted, devices, r.Duration)
 	if err != nil {
 		s.abandon(granted)
 		return lease.Lease{}, fmt.Errorf("%w: %w", errNotServed, err)
@@ -88,18 +87,32 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 		return lease.Lease{}, fmt.Errorf("%w: it ended before its worker was ready: %w", errNotServed, err)
 	}
 	s.log.Info("lease granted", "lease", held.ID, "tenant", held.Tenant, "holder", held.Holder,
-		"device", d.ID, "memory_bytes", held.MemoryBytes(), "worker_pid", worker.PID,
+		"devices", held.Devices(), "memory_bytes", held.MemoryBytes(), "worker_pid", worker.PID,
 		"duration_ms", time.Since(began).Milliseconds())
 	return held, nil
 }
 
+// devicesOf finds the Devices of a Lease's Slices, in their order; none where the pool has lost one. The caller has the
+// mutex.
+func (s *Server) devicesOf(l lease.Lease) []device.Device {
+	devices := make([]device.Device, 0, len(l.Slices))
+	for _, slice := range l.Slices {
+		d, found := s.ledger.Device(slice.DeviceID)
+		if !found {
+			return nil
+		}
+		devices = append(devices, d)
+	}
+	return devices
+}
+
 // assign takes a warm worker and gives it the Lease.
-func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Device, duration time.Duration) (*supervisor.Process, error) {
+func (s *Server) assign(ctx context.Context, granted lease.Lease, devices []device.Device, duration time.Duration) (*supervisor.Process, error) {
 	kept, err := encodeRecord(granted, duration)
 	if err != nil {
 		return nil, err
 	}
-	builds, err := s.builds.Open(buildsKey(granted.Tenant, d))
+	builds, err := s.builds.Open(buildsKey(granted.Tenant, devices))
 	if err != nil {
 		s.log.Warn("what the tenant has built before is not read", "tenant", granted.Tenant, "error", err)
 	}
@@ -110,11 +123,14 @@ func (s *Server) assign(ctx context.Context, granted lease.Lease, d device.Devic
 	if err != nil {
 		return nil, err
 	}
-	err = worker.Assign(ctx, handover.Assign{
+	assigned := handover.Assign{
 		LeaseID: granted.ID, Tenant: granted.Tenant, Holder: granted.Holder,
-		MemoryBytes: granted.MemoryBytes(), ComputeMilli: granted.ComputeMilli(),
-		PlatformIndex: d.PlatformIndex, DeviceIndex: d.DeviceIndex,
-	}, kept, builds)
+		MemoryBytes: granted.MemoryBytes(), ComputeMilli: granted.ComputeMilli(), PlatformIndex: devices[0].PlatformIndex,
+	}
+	for i, slice := range granted.Slices {
+		assigned.Devices = append(assigned.Devices, handover.AssignedDevice{Index: devices[i].DeviceIndex, MemoryBytes: slice.MemoryBytes})
+	}
+	err = worker.Assign(ctx, assigned, kept, builds)
 	if err != nil {
 		worker.Kill()
 		<-worker.Done()
@@ -217,9 +233,18 @@ func (s *Server) renew(id string, duration time.Duration) (lease.Lease, error) {
 	return renewed, nil
 }
 
-// buildsKey says what a device's builds are good for.
-func buildsKey(tenant string, d device.Device) buildcache.Key {
-	return buildcache.Key{Tenant: tenant, Platform: d.Platform, Device: d.Name, DriverVersion: d.DriverVersion}
+// buildsKey says what builds for devices are good for.
+func buildsKey(tenant string, devices []device.Device) buildcache.Key {
+	var names []string
+	for _, d := range devices {
+		if !slices.Contains(names, d.Name) {
+			names = append(names, d.Name)
+		}
+	}
+	slices.Sort(names)
+	return buildcache.Key{
+		Tenant: tenant, Platform: devices[0].Platform, Device: strings.Join(names, ","), DriverVersion: devices[0].DriverVersion,
+	}
 }
 
 // keepBuilds stores what a Lease's worker has compiled, for the tenant's next one.
@@ -231,16 +256,16 @@ func (s *Server) keepBuilds(ctx context.Context, id string) {
 		return
 	}
 	h.packing = true
-	d, found := s.ledger.Device(h.lease.Slices[0].DeviceID)
+	devices := s.devicesOf(h.lease)
 	s.mutex.Unlock()
-	if !found {
+	if devices == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, buildsTimeout)
 	defer cancel()
 	file, err := h.worker.Builds(ctx)
 	if err == nil && file != nil {
-		err = s.builds.Save(buildsKey(h.lease.Tenant, d), file)
+		err = s.builds.Save(buildsKey(h.lease.Tenant, devices), file)
 		file.Close()
 	}
 	if err != nil {

@@ -341,8 +341,12 @@ func TestRefusals(t *testing.T) {
 	}
 	two := request(1)
 	two.Slices = append(two.Slices, two.Slices[0])
-	if _, err := b.Grant(testContext(t), two); !errors.Is(err, client.ErrInvalid) {
-		t.Errorf("two slices: %v", err)
+	if _, err := b.Grant(testContext(t), two); !errors.Is(err, client.ErrNoCapacity) || !strings.Contains(err.Error(), "no driver has as many devices") {
+		t.Errorf("two slices of a pool of one device: %v", err)
+	}
+	two.Slices[0].DeviceID, two.Slices[1].DeviceID = "opencl-0-0", "opencl-0-0"
+	if _, err := b.Grant(testContext(t), two); !errors.Is(err, client.ErrInvalid) || !strings.Contains(err.Error(), "twice") {
+		t.Errorf("two slices of one device: %v", err)
 	}
 	if _, err := b.Renew(testContext(t), "nobody", time.Minute); !errors.Is(err, client.ErrNotFound) {
 		t.Errorf("unknown lease: %v", err)

@@ -53,8 +53,10 @@ func (c confinement) attributes() *syscall.SysProcAttr {
 	return attributes
 }
 
-// driverVariables are the daemon's own that a worker gets too: they say which drivers there are.
-var driverVariables = []string{"OCL_ICD_VENDORS", "OCL_ICD_FILENAMES", "OPENCL_VENDOR_PATH", "LD_LIBRARY_PATH"}
+// driverVariables are the daemon's own that a worker gets too: they say which drivers there are, and which devices those show.
+var driverVariables = []string{
+	"OCL_ICD_VENDORS", "OCL_ICD_FILENAMES", "OPENCL_VENDOR_PATH", "LD_LIBRARY_PATH", "POCL_DEVICES", "CUDA_VISIBLE_DEVICES",
+}
 
 // environment is all that a worker gets. PoCL wants its cache's folder set before it lists devices.
 func (c confinement) environment(folder string) []string {

@@ -203,7 +203,7 @@ func TestCgroupHoldsTheSlice(t *testing.T) {
 	want("warm worker", OverheadBytes, 10000)
 	// Whatever the worker answers, its limits are set before it learns of its lease.
 	const slice = 100 << 20
-	assign := handover.Assign{LeaseID: "l", MemoryBytes: slice, ComputeMilli: 250}
+	assign := handover.Assign{LeaseID: "l", MemoryBytes: slice, ComputeMilli: 250, Devices: []handover.AssignedDevice{{MemoryBytes: slice}}}
 	if err := p.Assign(context.Background(), assign, []byte("{}"), nil); err != nil {
 		t.Logf("assign: %v", err)
 	}
@@ -285,7 +285,7 @@ func assigned(t *testing.T, folder string) (earlier *Supervisor, p *Process) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: 1 << 20}, []byte(`{"kept":true}`), nil)
+	err = p.Assign(context.Background(), handover.Assign{LeaseID: "l", MemoryBytes: 1 << 20, Devices: []handover.AssignedDevice{{MemoryBytes: 1 << 20}}}, []byte(`{"kept":true}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,12 +19,13 @@ func openLease(a handover.Assign, unpacked <-chan struct{}) (worker.Server, erro
 	if err != nil {
 		return nil, err
 	}
-	opened, err := dispatch.NewLease(dispatch.Limits{
-		Output:       output,
-		Unpacked:     unpacked,
-		HeaderFolder: filepath.Join(os.TempDir(), "headers"),
-		MemoryBytes:  a.MemoryBytes, PlatformIndex: a.PlatformIndex, DeviceIndex: a.DeviceIndex,
-	})
+	limits := dispatch.Limits{
+		Output: output, Unpacked: unpacked, HeaderFolder: filepath.Join(os.TempDir(), "headers"), PlatformIndex: a.PlatformIndex,
+	}
+	for _, d := range a.Devices {
+		limits.Devices = append(limits.Devices, dispatch.Device(d))
+	}
+	opened, err := dispatch.NewLease(limits)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func keep(path string, program []string) (err error) {
 }
 
 func steadyLease(folder string, recording *record.Writer) (*dispatch.Lease, error) {
-	return dispatch.NewLease(dispatch.Limits{MemoryBytes: recordedMemory, HeaderFolder: filepath.Join(folder, "headers"), Steady: true, Record: recording})
+	return dispatch.NewLease(dispatch.Limits{Devices: []dispatch.Device{{MemoryBytes: recordedMemory}}, HeaderFolder: filepath.Join(folder, "headers"), Steady: true, Record: recording})
 }
 
 // serveOne serves the sessions that come until the listener is closed, of which the lease takes one.

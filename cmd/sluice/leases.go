@@ -47,10 +47,9 @@ func leaseRows(leases []lease.Lease, now time.Time) (rows [][]string) {
 
 // sliceColumns names the devices of a lease's slices and the compute reserved on each.
 func sliceColumns(l lease.Lease) (devices, compute string) {
-	var names, thousandths []string
+	var thousandths []string
 	for _, slice := range l.Slices {
-		names = append(names, slice.DeviceID)
 		thousandths = append(thousandths, strconv.Itoa(slice.ComputeMilli))
 	}
-	return strings.Join(names, ","), strings.Join(thousandths, ",")
+	return l.Devices(), strings.Join(thousandths, ",")
 }

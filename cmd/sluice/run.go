@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -43,8 +44,9 @@ func newRunCommand(g *globals) *cobra.Command {
 	var flags runFlags
 	command := &cobra.Command{
 		Use:   "run [--memory 1Gi] [--compute 250] -- PROGRAM [ARGUMENTS]",
-		Short: "Run an OpenCL program on this machine with a leased slice as its only device",
-		Long: "Leases a slice, runs the program with it as its only OpenCL device, and gives it back when the program ends.\n" +
+		Short: "Run an OpenCL program on this machine with leased slices as its only devices",
+		Long: "Leases a slice, or one of each device that is named, runs the program with nothing else as its OpenCL devices,\n" +
+			"and gives them back when the program ends.\n" +
 			"Signals reach the program; its exit code is the command's. The program is not confined otherwise.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,9 +68,9 @@ func newRunCommand(g *globals) *cobra.Command {
 // addRunFlags gives a command that runs a program the flags of its slice; what follows the first argument is the program's.
 func addRunFlags(command *cobra.Command, flags *runFlags) {
 	command.Flags().SetInterspersed(false)
-	command.Flags().StringVar(&flags.memory, "memory", "1Gi", "device memory of the slice")
-	command.Flags().IntVar(&flags.compute, "compute", 0, "thousandths of the device to reserve")
-	command.Flags().StringVar(&flags.device, "device", "", "the device's id, as `sluice devices` lists it; empty for any")
+	command.Flags().StringVar(&flags.memory, "memory", "1Gi", "device memory of each slice")
+	command.Flags().IntVar(&flags.compute, "compute", 0, "thousandths of each device to reserve")
+	command.Flags().StringVar(&flags.device, "device", "", "the device's id, as `sluice devices` lists it, or several of one driver, separated by commas; empty for any one")
 }
 
 func runRequest(g *globals, flags runFlags) (lease.Request, error) {
@@ -81,9 +83,10 @@ func runRequest(g *globals, flags runFlags) (lease.Request, error) {
 		tenant = store.DefaultTenant
 	}
 	request := lease.Request{
-		Tenant: tenant, Holder: fmt.Sprintf("run:%d", os.Getpid()), API: device.APIOpenCL,
-		Slices:   []device.Slice{{DeviceID: flags.device, MemoryBytes: memoryBytes, ComputeMilli: flags.compute}},
-		Duration: runLeaseDuration,
+		Tenant: tenant, Holder: fmt.Sprintf("run:%d", os.Getpid()), API: device.APIOpenCL, Duration: runLeaseDuration,
+	}
+	for id := range strings.SplitSeq(flags.device, ",") {
+		request.Slices = append(request.Slices, device.Slice{DeviceID: id, MemoryBytes: memoryBytes, ComputeMilli: flags.compute})
 	}
 	return request, request.Validate()
 }

@@ -137,18 +137,7 @@ func workerOf(t *testing.T, holder string) (int, error) {
 
 // Functions run as plain processes where there is no containerd; their programs use a leased slice all the same.
 func TestProcessSandbox(t *testing.T) {
-	plain := system{root: running.root, folder: t.TempDir(), sandbox: "process"}
-	if err := plain.choosePorts(); err != nil {
-		t.Fatal(err)
-	}
-	if err := plain.startDaemon(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := plain.stopDaemon(); err != nil {
-			t.Error(err)
-		}
-	}()
+	plain := startAnother(t)
 	yaml := "apiVersion: sluice/v1\nkind: Function\nname: simple\ncommand: [" + filepath.Join(running.folder, "simple/simple") + "]\n" +
 		"device: {api: opencl, memory: 64Mi}\n"
 	file := filepath.Join(plain.folder, "function.yaml")

@@ -118,18 +118,7 @@ func TestPlatformsInOnePool(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	both := system{root: running.root, folder: t.TempDir(), sandbox: "process", variables: []string{"OCL_ICD_VENDORS=" + vendors}}
-	if err := both.choosePorts(); err != nil {
-		t.Fatal(err)
-	}
-	if err := both.startDaemon(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := both.stopDaemon(); err != nil {
-			t.Error(err)
-		}
-	}()
+	both := startAnother(t, "OCL_ICD_VENDORS="+vendors)
 	devices := regexp.MustCompile(`(?m)^(opencl-\d+-\d+) .*\s{2,}(.+)$`).FindAllStringSubmatch(output(t, both.command(t, "devices")), -1)
 	if len(devices) != 2 || devices[0][2] == devices[1][2] {
 		t.Fatalf("the pool has %q, want a device of each of two drivers", devices)
@@ -144,6 +133,37 @@ func TestPlatformsInOnePool(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// A program that names two devices of one driver has both in one context.
+func TestSeveralDevicesOfOneDriver(t *testing.T) {
+	two := startAnother(t, "POCL_DEVICES=pthread pthread")
+	got := output(t, two.command(t, "run", "--memory", "64Mi", "--device", "opencl-0-0,opencl-0-1", "--", python, "testdata/two_devices.py"))
+	if ok, _ := regexp.MatchString(`^pthread-.* 67108864\npthread-.* 67108864\nright\n$`, got); !ok {
+		t.Errorf("the program says %q", got)
+	}
+	out, err := two.command(t, "run", "--device", "opencl-0-1,opencl-0-1", "--", "true").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "device opencl-0-1 twice") {
+		t.Errorf("got %v: %s, want an error that names the device", err, out)
+	}
+}
+
+// startAnother starts a daemon beside the one that all tests share, with more variables, until the test ends.
+func startAnother(t *testing.T, variables ...string) *system {
+	t.Helper()
+	another := &system{root: running.root, folder: t.TempDir(), sandbox: "process", variables: variables}
+	if err := another.choosePorts(); err != nil {
+		t.Fatal(err)
+	}
+	if err := another.startDaemon(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := another.stopDaemon(); err != nil {
+			t.Error(err)
+		}
+	})
+	return another
 }
 
 // The program's exit code is the command's, and nothing stays leased.

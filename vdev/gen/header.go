@@ -56,6 +56,7 @@ func wireConstants() []constant {
 		{"BYTES_MAX", wire.BytesMax},
 		{"PLATFORM_HANDLE", wire.PlatformHandle},
 		{"DEVICE_HANDLE", wire.DeviceHandle},
+		{"DEVICES_MAX", wire.DevicesMax},
 		{"FIRST_HANDLE", wire.FirstHandle},
 		{"TIME_COUNT", wire.TimeCount},
 		{"PLACE_STAGING", wire.PlaceStaging},

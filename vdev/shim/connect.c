@@ -120,8 +120,9 @@ int sl_connect(struct sl_welcome *welcome)
 		read_refusal(connection, length);
 		goto refused;
 	}
-	if (descriptors[0] < 0 || descriptors[1] < 0)
+	if (descriptors[0] < 0 || descriptors[1] < 0 || !length || length > SL_DEVICES_MAX)
 		goto refused;
+	welcome->device_count = length;
 	memcpy(&welcome->arena_size, answer + 16, 8);
 	memcpy(&welcome->credit, answer + 24, 8);
 	memcpy(&welcome->arena_address, answer + 32, 8);

@@ -58,7 +58,20 @@ static sl_object *context_device(const sl_object *context, uint32_t handle)
 		for (sl_object *device = context->as.context.devices[i]; device; device = device->parent)
 			if (device->handle == handle)
 				return device;
-	return &context->session->device;
+	const struct sl_session *session = context->session;
+	cl_uint whole = handle - (uint32_t)SL_DEVICE_HANDLE;
+	return (sl_object *)&session->devices[whole < session->device_count ? whole : 0];
+}
+
+/* The largest that a device of the context has. */
+uint64_t sl_context_number(const sl_object *context, uint32_t parameter)
+{
+	uint64_t most = 0;
+	for (cl_uint i = 0; i < context->as.context.given_count; i++) {
+		uint64_t number = sl_device_number(context->as.context.devices[i], parameter, 0);
+		most = number > most ? number : most;
+	}
+	return most;
 }
 
 /* Answers a query of devices with the worker's answer: a u32 handle each. */
@@ -78,6 +91,14 @@ cl_int sl_context_devices_info(const sl_object *context, const uint8_t *handles,
 	return CL_SUCCESS;
 }
 
+/* The device that a sub-device is of. */
+static const sl_object *whole_of(const sl_object *device)
+{
+	while (device->parent)
+		device = device->parent;
+	return device;
+}
+
 /* Makes the context at the worker, and notes which devices it has. */
 static cl_int context_make(sl_object *context, cl_uint count, const cl_device_id *devices)
 {
@@ -87,8 +108,10 @@ static cl_int context_make(sl_object *context, cl_uint count, const cl_device_id
 	sl_object **list = calloc((size_t)2 * count, sizeof(*list));
 	if (!(context->as.context.devices = list))
 		return CL_OUT_OF_HOST_MEMORY;
-	for (cl_uint i = 0; i < count; i++)
+	for (cl_uint i = 0; i < count; i++) {
 		sl_hold(list[i] = (sl_object *)(void *)devices[i]);
+		context->as.context.wholes |= 1U << (whole_of(list[i])->handle - (uint32_t)SL_DEVICE_HANDLE);
+	}
 	context->as.context.given_count = count;
 	struct sl_slot *slot = sl_slot_take(session);
 	cl_int status = sl_wait(session, slot, sl_send_clCreateContext(session, slot, count, devices, context));
@@ -128,13 +151,14 @@ cl_context CL_API_CALL sl_clCreateContext(const cl_context_properties *propertie
 cl_context CL_API_CALL sl_clCreateContextFromType(const cl_context_properties *properties, cl_device_type device_type,
 						  sl_context_callback pfn_notify, void *user_data, cl_int *errcode_ret)
 {
-	cl_device_id device;
+	cl_device_id devices[SL_DEVICES_MAX];
+	cl_uint count = 0;
 	cl_int status = context_properties(properties);
 	if (status == CL_SUCCESS)
-		status = sl_clGetDeviceIDs(NULL, device_type, 1, &device, NULL);
+		status = sl_clGetDeviceIDs(NULL, device_type, SL_DEVICES_MAX, devices, &count);
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
-	return sl_clCreateContext(properties, 1, &device, pfn_notify, user_data, errcode_ret);
+	return sl_clCreateContext(properties, count, devices, pfn_notify, user_data, errcode_ret);
 }
 
 cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param_name, size_t param_value_size,
@@ -161,7 +185,7 @@ cl_int CL_API_CALL sl_clGetContextInfo(cl_context context, cl_context_info param
 	}
 }
 
-static cl_int queue_flags(const struct sl_session *session, const cl_queue_properties *properties,
+static cl_int queue_flags(const sl_object *device, const cl_queue_properties *properties,
 			  cl_command_queue_properties *flags)
 {
 	for (; properties && properties[0]; properties += 2) {
@@ -173,7 +197,7 @@ static cl_int queue_flags(const struct sl_session *session, const cl_queue_prope
 						  CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT;
 	if (*flags & ~known)
 		return CL_INVALID_VALUE;
-	if (*flags & ~sl_device_number(session, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, 0))
+	if (*flags & ~sl_device_number(device, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, 0))
 		return CL_INVALID_QUEUE_PROPERTIES;
 	return CL_SUCCESS;
 }
@@ -190,7 +214,7 @@ cl_command_queue CL_API_CALL sl_clCreateCommandQueueWithProperties(cl_context co
 		return sl_fail(errcode_ret, CL_INVALID_DEVICE);
 	struct sl_session *session = context_object->session;
 	cl_command_queue_properties flags = 0;
-	cl_int status = queue_flags(session, properties, &flags);
+	cl_int status = queue_flags(device_object, properties, &flags);
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
 	sl_object *queue = sl_object_new(session, SL_QUEUE, context_object, device_object);

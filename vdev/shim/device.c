@@ -1,4 +1,4 @@
-/* The device, and the sub-devices that a program makes of it. */
+/* The devices, and the sub-devices that a program makes of them. */
 #include "gen/calls.h"
 #include "gen/messages.h"
 
@@ -16,17 +16,19 @@ cl_int CL_API_CALL sl_clGetDeviceIDs(cl_platform_id platform, cl_device_type dev
 				     CL_DEVICE_TYPE_ACCELERATOR | CL_DEVICE_TYPE_CUSTOM;
 	if (device_type != CL_DEVICE_TYPE_ALL && (!device_type || (device_type & ~known)))
 		return CL_INVALID_DEVICE_TYPE;
-	cl_device_type type = sl_device_number(session, CL_DEVICE_TYPE, 0) | CL_DEVICE_TYPE_DEFAULT;
-	if (!(type & device_type)) {
-		if (num_devices)
-			*num_devices = 0;
-		return CL_DEVICE_NOT_FOUND;
+	cl_uint found = 0;
+	for (cl_uint i = 0; i < session->device_count; i++) {
+		sl_object *device = &session->devices[i];
+		cl_device_type type = sl_device_number(device, CL_DEVICE_TYPE, 0);
+		if (!((i ? type : type | CL_DEVICE_TYPE_DEFAULT) & device_type))
+			continue;
+		if (devices && found < num_entries)
+			devices[found] = (cl_device_id)device;
+		found++;
 	}
 	if (num_devices)
-		*num_devices = 1;
-	if (devices)
-		devices[0] = (cl_device_id)&session->device;
-	return CL_SUCCESS;
+		*num_devices = found;
+	return found ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
 
 cl_int CL_API_CALL sl_clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t param_value_size,
@@ -186,7 +188,7 @@ cl_int CL_API_CALL sl_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *dev
 	if (!device_timestamp || !host_timestamp)
 		return CL_INVALID_VALUE;
 	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_wait(session, slot, sl_send_clGetDeviceAndHostTimer(session, slot));
+	cl_int status = sl_wait(session, slot, sl_send_clGetDeviceAndHostTimer(session, slot, object));
 	if (status == CL_SUCCESS) {
 		memcpy(device_timestamp, slot->payload, 8);
 		memcpy(host_timestamp, slot->payload + 8, 8);

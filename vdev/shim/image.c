@@ -216,10 +216,9 @@ cl_mem CL_API_CALL sl_clCreateImage(cl_context context, cl_mem_flags flags, cons
 	sl_object *context_object = sl_find(context, SL_CONTEXT), *from = NULL;
 	if (!context_object)
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
-	struct sl_session *session = context_object->session;
 	struct sl_image described;
 	cl_int status = sl_mem_check_flags(flags, host_ptr);
-	if (status == CL_SUCCESS && !sl_device_number(session, CL_DEVICE_IMAGE_SUPPORT, 0))
+	if (status == CL_SUCCESS && !sl_context_number(context_object, CL_DEVICE_IMAGE_SUPPORT))
 		status = CL_INVALID_OPERATION;
 	if (status == CL_SUCCESS)
 		status = image_describe(&described, image_format, image_desc, host_ptr);
@@ -227,7 +226,7 @@ cl_mem CL_API_CALL sl_clCreateImage(cl_context context, cl_mem_flags flags, cons
 		status = CL_INVALID_IMAGE_DESCRIPTOR;
 	size_t size = status == CL_SUCCESS ? image_size(&described) : 0;
 	if (status == CL_SUCCESS && !from)
-		status = sl_credit_take(session, size);
+		status = sl_credit_take(context_object, size);
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
 	if (!(flags & (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY)))
@@ -244,7 +243,7 @@ cl_mem CL_API_CALL sl_clCreateImage(cl_context context, cl_mem_flags flags, cons
 	}
 	if (status != CL_SUCCESS) {
 		if (!from)
-			sl_credit_give(session, size);
+			sl_credit_give(context_object, size);
 		sl_discard(mem);
 		return sl_fail(errcode_ret, status);
 	}

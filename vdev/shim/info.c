@@ -117,9 +117,9 @@ const struct sl_fact *sl_fact(const sl_object *object, uint32_t parameter)
 	return bsearch(&key, object->as.facts.list, object->as.facts.count, sizeof(key), fact_order);
 }
 
-uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, uint64_t otherwise)
+uint64_t sl_device_number(const sl_object *device, uint32_t parameter, uint64_t otherwise)
 {
-	const struct sl_fact *fact = sl_fact(&session->device, parameter);
+	const struct sl_fact *fact = sl_fact(device, parameter);
 	uint64_t value = 0;
 	if (!fact || fact->length > 8)
 		return otherwise;

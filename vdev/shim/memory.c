@@ -31,37 +31,63 @@ bool sl_mem_overlap(const sl_object *a, size_t a_offset, const sl_object *b, siz
 
 bool sl_mem_misaligned(const sl_object *mem, const sl_object *queue)
 {
-	uint64_t align_bits = sl_device_number(queue->session, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 8);
+	uint64_t align_bits = sl_device_number(queue->parent, CL_DEVICE_MEM_BASE_ADDR_ALIGN, 8);
 	return mem->as.mem.origin % (align_bits / 8) != 0;
 }
 
-/* Asks for bytes of credit, of which the worker grants as many or more. */
-static cl_int credit_ask(struct sl_session *session, uint64_t bytes, uint64_t *granted)
+/* Asks for bytes of credit of a device, of which the worker grants as many or more. */
+static cl_int credit_ask(struct sl_session *session, const sl_object *device, uint64_t bytes, uint64_t *granted)
 {
 	struct sl_slot *slot = sl_slot_take(session);
-	cl_int status = sl_wait(session, slot, sl_send_credit(session, slot, bytes));
+	cl_int status = sl_wait(session, slot, sl_send_credit(session, slot, device, bytes));
 	memcpy(granted, slot->payload, sizeof(*granted));
 	sl_slot_give(session, slot);
 	return status;
 }
 
-/* Takes size bytes of the credit, asking for what is missing. */
-cl_int sl_credit_take(struct sl_session *session, size_t size)
+/* Takes size bytes of a device's credit, asking for what is missing. */
+static cl_int credit_take(struct sl_session *session, cl_uint device, size_t size)
 {
+	_Atomic int64_t *credit = &session->credit[device];
 	int64_t wanted = (int64_t)size;
-	if (atomic_fetch_sub(&session->credit, wanted) >= wanted)
+	if (atomic_fetch_sub(credit, wanted) >= wanted)
 		return CL_SUCCESS;
-	atomic_fetch_add(&session->credit, wanted);
-	int64_t have = atomic_exchange(&session->credit, 0);
+	atomic_fetch_add(credit, wanted);
+	int64_t have = atomic_exchange(credit, 0);
 	uint64_t granted = 0;
-	cl_int status = have < wanted ? credit_ask(session, (uint64_t)(wanted - have), &granted) : CL_SUCCESS;
-	atomic_fetch_add(&session->credit, status == CL_SUCCESS ? have + (int64_t)granted - wanted : have);
+	cl_int status = CL_SUCCESS;
+	if (have < wanted)
+		status = credit_ask(session, &session->devices[device], (uint64_t)(wanted - have), &granted);
+	atomic_fetch_add(credit, status == CL_SUCCESS ? have + (int64_t)granted - wanted : have);
 	return status;
 }
 
-void sl_credit_give(struct sl_session *session, size_t size)
+static void credit_give(struct sl_session *session, uint32_t devices, size_t size)
 {
-	atomic_fetch_add(&session->credit, (int64_t)size);
+	for (cl_uint i = 0; i < session->device_count; i++)
+		if (devices & 1U << i)
+			atomic_fetch_add(&session->credit[i], (int64_t)size);
+}
+
+/* Takes size bytes of the credit of each device of the context, or none: a driver may keep the bytes on all of them. */
+cl_int sl_credit_take(const sl_object *context, size_t size)
+{
+	uint32_t devices = context->as.context.wholes;
+	for (cl_uint i = 0; i < context->session->device_count; i++) {
+		if (!(devices & 1U << i))
+			continue;
+		cl_int status = credit_take(context->session, i, size);
+		if (status != CL_SUCCESS) {
+			credit_give(context->session, devices & ((1U << i) - 1), size);
+			return status;
+		}
+	}
+	return CL_SUCCESS;
+}
+
+void sl_credit_give(const sl_object *context, size_t size)
+{
+	credit_give(context->session, context->as.context.wholes, size);
 }
 
 /* OpenCL 3.0, 5.2.1: what flags and a host pointer any memory object refuses. */
@@ -78,12 +104,12 @@ cl_int sl_mem_check_flags(cl_mem_flags flags, const void *host_ptr)
 	return !host_ptr != !(flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR)) ? CL_INVALID_HOST_PTR : CL_SUCCESS;
 }
 
-static cl_int buffer_check(const struct sl_session *session, cl_mem_flags flags, size_t size, const void *host_ptr)
+static cl_int buffer_check(const sl_object *context, cl_mem_flags flags, size_t size, const void *host_ptr)
 {
 	cl_int status = sl_mem_check_flags(flags, host_ptr);
 	if (status == CL_INVALID_VALUE || flags & CL_MEM_KERNEL_READ_AND_WRITE)
 		return CL_INVALID_VALUE;
-	if (!size || size > sl_device_number(session, CL_DEVICE_MAX_MEM_ALLOC_SIZE, SIZE_MAX))
+	if (!size || size > sl_context_number(context, CL_DEVICE_MAX_MEM_ALLOC_SIZE))
 		return CL_INVALID_BUFFER_SIZE;
 	return status;
 }
@@ -179,12 +205,12 @@ cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, siz
 	if (!context_object)
 		return sl_fail(errcode_ret, CL_INVALID_CONTEXT);
 	struct sl_session *session = context_object->session;
-	cl_int status = buffer_check(session, flags, size, host_ptr);
+	cl_int status = buffer_check(context_object, flags, size, host_ptr);
 	size_t room;
 	if (status == CL_SUCCESS && flags & CL_MEM_USE_HOST_PTR && sl_svm_at(session, host_ptr, &room))
 		return shared_buffer(context_object, flags, size, host_ptr, room, errcode_ret);
 	if (status == CL_SUCCESS)
-		status = sl_credit_take(session, size);
+		status = sl_credit_take(context_object, size);
 	if (status != CL_SUCCESS)
 		return sl_fail(errcode_ret, status);
 	if (!(flags & ACCESS_FLAGS))

@@ -158,10 +158,22 @@ static struct sl_session *session_open(void)
 	pthread_mutex_init(&session->svm_lock, NULL);
 	sem_init(&session->slots_free, 0, SL_SLOT_COUNT);
 	atomic_store(&session->spin, SPIN_MAX / 4);
-	atomic_store(&session->credit, (int64_t)welcome.credit);
 	object_init(session, &session->platform, SL_PLATFORM, SL_PLATFORM_HANDLE);
-	object_init(session, &session->device, SL_DEVICE, SL_DEVICE_HANDLE);
+	session->device_count = welcome.device_count;
+	for (cl_uint i = 0; i < session->device_count; i++) {
+		object_init(session, &session->devices[i], SL_DEVICE, (uint32_t)SL_DEVICE_HANDLE + i);
+		atomic_store(&session->credit[i], (int64_t)welcome.credit);
+	}
 	return session;
+}
+
+/* Asks what the platform and the devices are; the first device's answer has the platform's. */
+static cl_int session_describe(struct sl_session *session)
+{
+	cl_int status = CL_SUCCESS;
+	for (cl_uint i = 0; i < session->device_count && status == CL_SUCCESS; i++)
+		status = sl_describe(&session->devices[i], i ? NULL : &session->platform);
+	return status;
 }
 
 /* The process's session, opened at the first call; NULL where the broker gives none. */
@@ -174,7 +186,7 @@ struct sl_session *sl_session(void)
 	pthread_mutex_lock(&connecting);
 	session = atomic_load(&current);
 	if (!session && (session = session_open())) {
-		if (sl_describe(&session->device, &session->platform) == CL_SUCCESS)
+		if (session_describe(session) == CL_SUCCESS)
 			atomic_store_explicit(&current, session, memory_order_release);
 		else
 			session = NULL;

@@ -143,6 +143,7 @@ struct sl_object {
 			/* Those that the program gave, which the context keeps, and behind them those that it has. */
 			sl_object **devices;
 			cl_uint given_count, device_count;
+			uint32_t wholes; /* a bit for each of the session's devices that those given are of */
 		} context;
 		struct {
 			cl_bool normalized;
@@ -228,7 +229,8 @@ struct sl_session {
 	uint8_t *arena;
 	uint64_t arena_size;
 	bool addresses_equal; /* the arena's, here and in the worker: there can be shared virtual memory */
-	sl_object platform, device;
+	sl_object platform, devices[SL_DEVICES_MAX];
+	cl_uint device_count;
 
 	pthread_mutex_t svm_lock;
 	struct sl_svm *svm; /* by address */
@@ -256,8 +258,8 @@ struct sl_session {
 	struct sl_pending *pending;
 	struct sl_pending pending_by_ticket[SL_TICKET_COUNT];
 
-	_Atomic int64_t credit;
-	_Atomic uint64_t serial; /* the last object's */
+	_Atomic int64_t credit[SL_DEVICES_MAX]; /* bytes of each device */
+	_Atomic uint64_t serial;		/* the last object's */
 
 	pthread_mutex_t watching;
 	bool watcher_runs;
@@ -308,6 +310,7 @@ bool sl_queue_take_after(sl_object *queue, bool waits, cl_int *earlier);
 
 /* connect.c */
 struct sl_welcome {
+	uint32_t device_count;
 	uint64_t arena_size, credit;
 	uint64_t arena_address; /* 0: any */
 	int segment, arena;	/* descriptors */
@@ -336,13 +339,14 @@ cl_int sl_info_reply(struct sl_session *session, struct sl_slot *slot, cl_int se
 		     size_t *size_ret);
 cl_int sl_describe(sl_object *device, sl_object *platform);
 const struct sl_fact *sl_fact(const sl_object *object, uint32_t parameter);
-uint64_t sl_device_number(const struct sl_session *session, uint32_t parameter, uint64_t otherwise);
+uint64_t sl_device_number(const sl_object *device, uint32_t parameter, uint64_t otherwise);
 
 /* device.c */
 cl_int sl_devices_check(cl_uint count, const cl_device_id *list);
 
 /* context.c */
 sl_object *const *sl_context_devices(const sl_object *context);
+uint64_t sl_context_number(const sl_object *context, uint32_t parameter);
 cl_int sl_context_devices_info(const sl_object *context, const uint8_t *handles, size_t length, size_t size, void *out,
 			       size_t *size_ret);
 cl_int sl_properties_copy(struct sl_properties *to, const uint64_t *list);
@@ -352,8 +356,8 @@ cl_int sl_properties_info(const struct sl_properties *p, size_t element, size_t 
 bool sl_mem_spans(const sl_object *mem, size_t offset, size_t size);
 bool sl_mem_overlap(const sl_object *a, size_t a_offset, const sl_object *b, size_t b_offset, size_t size);
 bool sl_mem_misaligned(const sl_object *mem, const sl_object *queue);
-cl_int sl_credit_take(struct sl_session *session, size_t size);
-void sl_credit_give(struct sl_session *session, size_t size);
+cl_int sl_credit_take(const sl_object *context, size_t size);
+void sl_credit_give(const sl_object *context, size_t size);
 cl_int sl_mem_check_flags(cl_mem_flags flags, const void *host_ptr);
 sl_object *sl_mem_new(sl_object *context, sl_object *parent, cl_mem_flags flags, size_t size);
 cl_int sl_mem_place(sl_object *mem, uint8_t **bytes);

@@ -81,11 +81,11 @@ static bool allocation_take(struct sl_session *session, const void *first)
 }
 
 /* OpenCL 3.0, 5.6.1: what an allocation refuses. */
-static bool allocation_valid(const struct sl_session *session, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
+static bool allocation_valid(const sl_object *context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
 {
 	const cl_svm_mem_flags access = CL_MEM_READ_WRITE | CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY,
 			       fine = CL_MEM_SVM_FINE_GRAIN_BUFFER, atomics = CL_MEM_SVM_ATOMICS;
-	cl_device_svm_capabilities has = sl_device_number(session, CL_DEVICE_SVM_CAPABILITIES, 0);
+	cl_device_svm_capabilities has = sl_context_number(context, CL_DEVICE_SVM_CAPABILITIES);
 	cl_svm_mem_flags accesses = flags & access;
 	if ((flags & ~(access | fine | atomics)) || (accesses & (accesses - 1)))
 		return false;
@@ -94,7 +94,7 @@ static bool allocation_valid(const struct sl_session *session, cl_svm_mem_flags 
 		return false;
 	if (alignment & (alignment - 1) || alignment > ALIGNMENT_MAX)
 		return false;
-	return has && size && size <= sl_device_number(session, CL_DEVICE_MAX_MEM_ALLOC_SIZE, SIZE_MAX);
+	return has && size && size <= sl_context_number(context, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
 }
 
 void *CL_API_CALL sl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
@@ -103,7 +103,7 @@ void *CL_API_CALL sl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size
 	if (!object || !object->session->addresses_equal)
 		return NULL;
 	struct sl_session *session = object->session;
-	if (!allocation_valid(session, flags, size, alignment) || sl_credit_take(session, size) != CL_SUCCESS)
+	if (!allocation_valid(object, flags, size, alignment) || sl_credit_take(object, size) != CL_SUCCESS)
 		return NULL;
 	uint64_t offset = 0;
 	struct sl_slot *slot = sl_slot_take(session);
@@ -111,7 +111,7 @@ void *CL_API_CALL sl_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size
 	memcpy(&offset, slot->payload, sizeof(offset));
 	sl_slot_give(session, slot);
 	if (status != CL_SUCCESS) {
-		sl_credit_give(session, size);
+		sl_credit_give(object, size);
 		return NULL;
 	}
 	if (offset > session->arena_size || size > session->arena_size - offset)

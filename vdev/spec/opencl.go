@@ -732,7 +732,7 @@ var openCLCalls = []Call{
 	{
 		Number: 141, Name: "clGetDeviceAndHostTimer", Version: "2.1", Returns: "cl_int",
 		Params: "cl_device_id device, cl_ulong *device_timestamp, cl_ulong *host_timestamp",
-		Form:   Special, Wait: Accepted,
+		Form:   Special, Wait: Accepted, Wire: []Field{handle(Device, "device")},
 	},
 	{
 		Number: 142, Name: "clGetHostTimer", Version: "2.1", Returns: "cl_int",
@@ -781,12 +781,12 @@ var openCLCalls = []Call{
 }
 
 var openCLOwn = []Call{
-	// Describe answers with the platform's and the device's info queries.
+	// Describe answers with the device's info queries, after the platform's where it is the first.
 	{Number: 1000, Name: "describe", Form: Special, Wait: Accepted, Wire: []Field{handle(Device, "device")}},
 	// Release drops the program's last reference of any object.
 	{Number: 1001, Name: "release", Form: Special, Wire: []Field{scalar("cl_uint", "object"), scalar("cl_uint", "handle")}},
-	// Credit asks for bytes that creates may then use without asking, and answers with how many there are.
-	{Number: 1002, Name: "credit", Form: Special, Wait: Accepted, Wire: []Field{scalar("cl_ulong", "bytes")}},
+	// Credit asks for bytes of a device that creates may then use without asking, and answers with how many there are.
+	{Number: 1002, Name: "credit", Form: Special, Wait: Accepted, Wire: []Field{handle(Device, "device"), scalar("cl_ulong", "bytes")}},
 	// Reserve answers with the arena offset of a place for a large transfer.
 	{Number: 1003, Name: "reserve", Form: Special, Wait: Accepted, Wire: []Field{scalar("cl_ulong", "bytes")}},
 	// Unreserve gives a place back.

@@ -93,8 +93,10 @@ func WriteRefusal(w io.Writer, message string) error {
 // Welcome accepts a Session. The segment's and the arena's descriptors travel
 // beside it.
 type Welcome struct {
+	// Devices is how many there are, 1 to DevicesMax.
+	Devices    int
 	ArenaBytes uint64
-	// CreditBytes is what the shim may allocate before it must ask.
+	// CreditBytes is what the shim may allocate of each device before it must ask.
 	CreditBytes uint64
 	// ArenaAddress is where the worker has mapped the arena, or 0. A shim that maps
 	// it there too may use the device's shared virtual memory.
@@ -105,7 +107,7 @@ type Welcome struct {
 func AppendWelcome(b []byte, w Welcome) []byte {
 	b = binary.LittleEndian.AppendUint64(b, Magic)
 	b = binary.LittleEndian.AppendUint32(b, answerWelcome)
-	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(w.Devices))
 	b = binary.LittleEndian.AppendUint64(b, w.ArenaBytes)
 	b = binary.LittleEndian.AppendUint64(b, w.CreditBytes)
 	return binary.LittleEndian.AppendUint64(b, w.ArenaAddress)
@@ -120,6 +122,7 @@ func ParseWelcome(b []byte) (Welcome, error) {
 		return Welcome{}, fmt.Errorf("%w: refused: %s", ErrHello, b[WelcomeSize:])
 	}
 	return Welcome{
+		Devices:      int(binary.LittleEndian.Uint32(b[12:])),
 		ArenaBytes:   binary.LittleEndian.Uint64(b[16:]),
 		CreditBytes:  binary.LittleEndian.Uint64(b[24:]),
 		ArenaAddress: binary.LittleEndian.Uint64(b[32:]),

@@ -126,9 +126,11 @@ const (
 	ListAbsent  = ^uint64(0)
 	HandleMax   = 1 << 20
 	BytesMax    = 1 << 30
-	// DeviceHandle and PlatformHandle name what exists from the start.
+	// PlatformHandle and, for each device, DeviceHandle and those after it name what
+	// exists from the start.
 	PlatformHandle = 1
 	DeviceHandle   = 2
+	DevicesMax     = 8
 	FirstHandle    = 16
 )
 

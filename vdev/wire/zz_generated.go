@@ -3,7 +3,7 @@
 package wire
 
 // ProtocolHash changes with every change of the calls or of the layout.
-const ProtocolHash uint64 = 0x8de0672701ce9ae8
+const ProtocolHash uint64 = 0x4362cd684d5777ca
 
 // APIVersion is the OpenCL version that the description covers.
 const APIVersion uint32 = 300

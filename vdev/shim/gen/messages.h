@@ -1156,12 +1156,13 @@ static inline cl_int sl_send_clEnqueueSVMMigrateMem(struct sl_session *session, 
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_clGetDeviceAndHostTimer(struct sl_session *session, struct sl_slot *slot)
+static inline cl_int sl_send_clGetDeviceAndHostTimer(struct sl_session *session, struct sl_slot *slot, const sl_object *device)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER, NULL);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, device ? device->handle : 0);
 	sl_end(session, frame, p, SL_CALL_clGetDeviceAndHostTimer, slot);
 	return CL_SUCCESS;
 }
@@ -1209,12 +1210,13 @@ static inline cl_int sl_send_release(struct sl_session *session, struct sl_slot 
 	return CL_SUCCESS;
 }
 
-static inline cl_int sl_send_credit(struct sl_session *session, struct sl_slot *slot, uint64_t bytes)
+static inline cl_int sl_send_credit(struct sl_session *session, struct sl_slot *slot, const sl_object *device, uint64_t bytes)
 {
-	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8, NULL);
+	uint8_t *frame = sl_begin(session, SL_FRAME_HEADER + 8 + 8, NULL);
 	if (!frame)
 		return CL_OUT_OF_RESOURCES;
 	uint8_t *p = frame + SL_FRAME_HEADER;
+	p = sl_put(p, device ? device->handle : 0);
 	p = sl_put(p, bytes);
 	sl_end(session, frame, p, SL_CALL_credit, slot);
 	return CL_SUCCESS;
