@@ -21,7 +21,7 @@ type instance struct {
 	function *function
 	need     store.FunctionSpec // what it was placed with
 	node     *node
-	slice    *device.Slice
+	slices   []device.Slice
 	state    state
 	readyAt  time.Time
 	neededAt time.Time // when demand last needed it, while it is not needed now
@@ -179,13 +179,13 @@ func (s *Scheduler) place(now time.Time, f *function) bool {
 		return false
 	}
 	for _, n := range s.nodes {
-		slice, fits := n.free.fit(spec, n.capacity.Devices)
+		taken, fits := n.free.fit(spec, n.capacity.Devices)
 		if !fits {
 			continue
 		}
-		i := &instance{id: s.newID(f.key.Function), function: f, need: spec, node: n, slice: slice, neededAt: now}
+		i := &instance{id: s.newID(f.key.Function), function: f, need: spec, node: n, slices: taken, neededAt: now}
 		s.enter(i)
-		s.decisions = append(s.decisions, Place{Instance: i.id, Version: f.version, Node: n.capacity.Name, Slice: slice})
+		s.decisions = append(s.decisions, Place{Instance: i.id, Version: f.version, Node: n.capacity.Name, Slices: taken})
 		return true
 	}
 	f.block(now, s.explain(spec))

@@ -47,22 +47,28 @@ func (r room) clone() room {
 	return r
 }
 
-// fit says whether an Instance has room, and with which Slice: of the first device that has enough.
-func (r room) fit(spec store.FunctionSpec, devices []Device) (*device.Slice, bool) {
+// fit says whether an Instance has room, and with which Slices: of the first devices of one driver that have enough.
+func (r room) fit(spec store.FunctionSpec, devices []Device) ([]device.Slice, bool) {
 	if r.cpuMilli < spec.Resources.CPUMilli || r.memoryBytes < int64(spec.Resources.MemoryBytes) {
 		return nil, false
 	}
 	if spec.Device == nil {
 		return nil, true
 	}
+	found := make(map[int][]device.Slice) // by platform
 	for _, d := range devices {
 		free := r.devices[d.ID]
-		if d.API == spec.Device.API && free.memoryBytes >= int64(spec.Device.MemoryBytes) && free.computeMilli >= spec.Device.ComputeMilli {
-			return &device.Slice{
-				DeviceID: d.ID, MemoryBytes: spec.Device.MemoryBytes, ComputeMilli: spec.Device.ComputeMilli,
-				Keeper: device.KeeperSoftware,
-			}, true
+		if d.API != spec.Device.API || free.memoryBytes < int64(spec.Device.MemoryBytes) || free.computeMilli < spec.Device.ComputeMilli {
+			continue
 		}
+		taken := append(found[d.PlatformIndex], device.Slice{
+			DeviceID: d.ID, MemoryBytes: spec.Device.MemoryBytes, ComputeMilli: spec.Device.ComputeMilli,
+			Keeper: device.KeeperSoftware,
+		})
+		if len(taken) == spec.Device.Devices() {
+			return taken, true
+		}
+		found[d.PlatformIndex] = taken
 	}
 	return nil, false
 }
@@ -73,13 +79,12 @@ func (r *room) give(i *instance) { r.add(i, 1) }
 func (r *room) add(i *instance, sign int) {
 	r.cpuMilli += sign * i.need.Resources.CPUMilli
 	r.memoryBytes += int64(sign) * int64(i.need.Resources.MemoryBytes)
-	if i.slice == nil {
-		return
-	}
-	if d, known := r.devices[i.slice.DeviceID]; known {
-		d.memoryBytes += int64(sign) * int64(i.slice.MemoryBytes)
-		d.computeMilli += sign * i.slice.ComputeMilli
-		r.devices[i.slice.DeviceID] = d
+	for _, slice := range i.slices {
+		if d, known := r.devices[slice.DeviceID]; known {
+			d.memoryBytes += int64(sign) * int64(slice.MemoryBytes)
+			d.computeMilli += sign * slice.ComputeMilli
+			r.devices[slice.DeviceID] = d
+		}
 	}
 }
 
@@ -208,8 +213,11 @@ func (n *node) missing(spec store.FunctionSpec) []string {
 				d.ID, spec.Device.ComputeMilli, max(free.computeMilli, 0)))
 		}
 	}
-	if !offered {
+	switch count := spec.Device.Devices(); {
+	case !offered:
 		reasons = append(reasons, "no device with api "+spec.Device.API)
+	case count > 1:
+		reasons = append(reasons, fmt.Sprintf("devices: needs %d of one driver, each with room", count))
 	}
 	return reasons
 }

@@ -104,7 +104,7 @@ func (Tick) event()            {}
 type Adopted struct {
 	Instance string
 	Key      Key
-	Slice    *device.Slice // nil: the function asks for no device
+	Slices   []device.Slice // none: the function asks for no device
 }
 
 // Decision is something to do.
@@ -116,7 +116,7 @@ type (
 		Instance string
 		Version  store.Version
 		Node     string
-		Slice    *device.Slice // nil: the function asks for no device
+		Slices   []device.Slice // none: the function asks for no device
 	}
 	// Stop ends an Instance, ready or not: it gets no further requests, finishes those it has (not after a
 	// failure) and goes. It is answered with InstanceStopped.
@@ -246,7 +246,7 @@ func (s *Scheduler) adopt(now time.Time, n *node, adopted Adopted) {
 	}
 	f.touch(now)
 	s.enter(&instance{
-		id: adopted.Instance, function: f, need: f.version.Spec, node: n, slice: adopted.Slice, neededAt: now,
+		id: adopted.Instance, function: f, need: f.version.Spec, node: n, slices: adopted.Slices, neededAt: now,
 	})
 	if f.removed || f.disabled {
 		s.consider(now, f)

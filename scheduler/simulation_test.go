@@ -58,10 +58,10 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		instances: make(map[string]*simulatedInstance), used: make(map[string]bool),
 	}
 	s.node = scheduler.Node{Name: "n", CPUMilli: 1000 + s.random.IntN(8000), MemoryBytes: uint64(1+s.random.IntN(8)) << 30}
-	for i := range s.random.IntN(4) {
-		s.node.Devices = append(s.node.Devices, scheduler.Device{
-			Device: device.Device{ID: fmt.Sprint("d", i), API: device.APIOpenCL, MemoryBytes: uint64(1+s.random.IntN(4)) << 30},
-		})
+	for i := range s.random.IntN(5) {
+		s.node.Devices = append(s.node.Devices, scheduler.Device{Device: device.Device{
+			ID: fmt.Sprint("d", i), API: device.APIOpenCL, MemoryBytes: uint64(1+s.random.IntN(4)) << 30, PlatformIndex: s.random.IntN(2),
+		}})
 	}
 	s.tenant.Name = "t"
 	if s.random.IntN(2) == 0 {
@@ -90,6 +90,7 @@ func (s *simulation) deploy(name string) {
 	if s.random.IntN(2) == 0 {
 		spec.Device = &store.DeviceRequest{
 			API: device.APIOpenCL, MemoryBytes: uint64(1+s.random.IntN(16)) << 26, ComputeMilli: s.random.IntN(1001),
+			Count: s.random.IntN(4),
 		}
 	}
 	version := store.Version{Tenant: "t", Function: name, Number: "1", Spec: spec}
@@ -153,7 +154,7 @@ func (s *simulation) restart(keys []scheduler.Key) {
 			continue
 		}
 		i.state = "starting"
-		changed.Adopted = append(changed.Adopted, scheduler.Adopted{Instance: id, Key: key, Slice: i.place.Slice})
+		changed.Adopted = append(changed.Adopted, scheduler.Adopted{Instance: id, Key: key, Slices: i.place.Slices})
 	}
 	s.step(changed)
 }
@@ -235,8 +236,22 @@ func (s *simulation) checkPlace(d scheduler.Place) {
 	if f.demand == 0 && starting+ready > f.version.Spec.Scale.Min {
 		s.t.Fatalf("%s: %s was started without demand", key, d.Instance)
 	}
-	if (f.version.Spec.Device == nil) != (d.Slice == nil) {
-		s.t.Fatalf("%s: device %v, slice %v", key, f.version.Spec.Device, d.Slice)
+	s.checkSlices(f.version.Spec.Device, d.Slices)
+}
+
+// checkSlices: as many as are asked for, of different devices of one driver.
+func (s *simulation) checkSlices(asked *store.DeviceRequest, taken []device.Slice) {
+	wanted := 0
+	if asked != nil {
+		wanted = asked.Devices()
+	}
+	platforms, ids := make(map[int]bool), make(map[string]bool)
+	for _, slice := range taken {
+		at := slices.IndexFunc(s.node.Devices, func(d scheduler.Device) bool { return d.ID == slice.DeviceID })
+		platforms[s.node.Devices[at].PlatformIndex], ids[slice.DeviceID] = true, true
+	}
+	if len(taken) != wanted || len(ids) != wanted || len(platforms) > 1 {
+		s.t.Fatalf("asked %+v, placed with %+v of %+v", asked, taken, s.node.Devices)
 	}
 }
 
@@ -259,7 +274,7 @@ func (s *simulation) checkCapacity() {
 	for _, i := range s.instances {
 		cpu += i.place.Version.Spec.Resources.CPUMilli
 		memory += i.place.Version.Spec.Resources.MemoryBytes
-		if slice := i.place.Slice; slice != nil {
+		for _, slice := range i.place.Slices {
 			deviceMemory[slice.DeviceID] += slice.MemoryBytes
 			compute[slice.DeviceID] += slice.ComputeMilli
 		}

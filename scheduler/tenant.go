@@ -32,13 +32,12 @@ type holding struct {
 // add counts an Instance, or takes it off.
 func (h *holding) add(i *instance, sign int) {
 	h.instances += sign
-	if i.slice == nil {
-		return
-	}
-	if sign > 0 {
-		h.sliceMemoryBytes += i.slice.MemoryBytes
-	} else {
-		h.sliceMemoryBytes -= i.slice.MemoryBytes
+	for _, slice := range i.slices {
+		if sign > 0 {
+			h.sliceMemoryBytes += slice.MemoryBytes
+		} else {
+			h.sliceMemoryBytes -= slice.MemoryBytes
+		}
 	}
 }
 
@@ -51,15 +50,23 @@ func (s *Scheduler) held(tenant string) (h holding) {
 	return h
 }
 
+// sliceMemory is the bytes of all Slices of an Instance.
+func sliceMemory(spec store.FunctionSpec) uint64 {
+	if spec.Device == nil {
+		return 0
+	}
+	return uint64(spec.Device.Devices()) * spec.Device.MemoryBytes
+}
+
 // over says which limits of its tenant keep one more Instance with spec from a tenant who holds h; empty: none.
 func over(limits store.TenantLimits, h holding, spec store.FunctionSpec) string {
 	var reasons []string
 	if limits.Instances > 0 && h.instances >= limits.Instances {
 		reasons = append(reasons, fmt.Sprintf("instances: %d of %d are there", h.instances, limits.Instances))
 	}
-	if limits.SliceMemoryBytes > 0 && spec.Device != nil && h.sliceMemoryBytes+spec.Device.MemoryBytes > limits.SliceMemoryBytes {
+	if needs := sliceMemory(spec); limits.SliceMemoryBytes > 0 && needs > 0 && h.sliceMemoryBytes+needs > limits.SliceMemoryBytes {
 		reasons = append(reasons, fmt.Sprintf("slice memory: needs %s, %s of %s are held",
-			size(spec.Device.MemoryBytes), size(h.sliceMemoryBytes), size(limits.SliceMemoryBytes)))
+			size(needs), size(h.sliceMemoryBytes), size(limits.SliceMemoryBytes)))
 	}
 	return strings.Join(reasons, ", ")
 }
@@ -108,7 +115,7 @@ func (s *Scheduler) makeTenantRoom(f *function, limits store.TenantLimits) {
 		if over(limits, h, f.version.Spec) == "" {
 			break
 		}
-		if full := limits.Instances > 0 && h.instances >= limits.Instances; full || i.slice != nil {
+		if full := limits.Instances > 0 && h.instances >= limits.Instances; full || len(i.slices) > 0 {
 			h.add(i, -1)
 			victims = append(victims, i)
 		}

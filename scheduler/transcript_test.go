@@ -49,8 +49,12 @@ func (r *transcript) command(t *testing.T, d *datadriven.TestData) string {
 		switch decision := decision.(type) {
 		case scheduler.Place:
 			fmt.Fprintf(&out, "place %s on %s", decision.Instance, decision.Node)
-			if slice := decision.Slice; slice != nil {
-				fmt.Fprintf(&out, " with %dMi and %d of %s", slice.MemoryBytes>>20, slice.ComputeMilli, slice.DeviceID)
+			for i, slice := range decision.Slices {
+				word := "with"
+				if i > 0 {
+					word = "and"
+				}
+				fmt.Fprintf(&out, " %s %dMi and %d of %s", word, slice.MemoryBytes>>20, slice.ComputeMilli, slice.DeviceID)
 			}
 			out.WriteString("\n")
 		case scheduler.Stop:
@@ -129,7 +133,7 @@ func versionOf(t *testing.T, d *datadriven.TestData, name string) store.Version 
 		Concurrency: number(t, d, "concurrency", 1),
 	}
 	if size := text(t, d, "device", ""); size != "" {
-		spec.Device = &store.DeviceRequest{API: device.APIOpenCL, MemoryBytes: memory(t, d, size), ComputeMilli: number(t, d, "compute", 0)}
+		spec.Device = &store.DeviceRequest{API: device.APIOpenCL, MemoryBytes: memory(t, d, size), ComputeMilli: number(t, d, "compute", 0), Count: number(t, d, "count", 0)}
 	}
 	return store.Version{Tenant: "default", Function: name, Number: "1", Spec: spec}
 }
@@ -145,10 +149,12 @@ func nodeOf(t *testing.T, d *datadriven.TestData) scheduler.Node {
 		id, size, _ := strings.Cut(pair, ":")
 		reserved[id] = memory(t, d, size)
 	}
-	for _, pair := range list(d, "devices") {
+	for _, pair := range list(d, "devices") { // one whose id ends in ' is of another driver
 		id, size, _ := strings.Cut(pair, ":")
 		node.Devices = append(node.Devices, scheduler.Device{
-			Device:              device.Device{ID: id, API: device.APIOpenCL, MemoryBytes: memory(t, d, size)},
+			Device: device.Device{
+				ID: id, API: device.APIOpenCL, MemoryBytes: memory(t, d, size), PlatformIndex: strings.Count(id, "'"),
+			},
 			ReservedMemoryBytes: reserved[id],
 		})
 	}
@@ -162,7 +168,7 @@ func adoptedOf(t *testing.T, d *datadriven.TestData) []scheduler.Adopted {
 		parts := strings.Split(one, ":")
 		adopted := scheduler.Adopted{Instance: parts[0], Key: scheduler.Key{Tenant: "default", Function: parts[1], Version: "1"}}
 		if len(parts) > 2 {
-			adopted.Slice = &device.Slice{DeviceID: parts[2], MemoryBytes: memory(t, d, parts[3])}
+			adopted.Slices = []device.Slice{{DeviceID: parts[2], MemoryBytes: memory(t, d, parts[3])}}
 		}
 		all = append(all, adopted)
 	}

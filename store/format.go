@@ -32,6 +32,7 @@ type deviceDocument struct {
 	API     string `yaml:"api"`
 	Memory  string `yaml:"memory"`
 	Compute int    `yaml:"compute"`
+	Count   int    `yaml:"count,omitempty"`
 }
 
 type batchDocument struct {
@@ -62,7 +63,7 @@ func FormatFunction(spec FunctionSpec) ([]byte, error) {
 		Concurrency: spec.Concurrency,
 	}
 	if spec.Device != nil {
-		document.Device = &deviceDocument{spec.Device.API, formatMemory(spec.Device.MemoryBytes), spec.Device.ComputeMilli}
+		document.Device = &deviceDocument{spec.Device.API, formatMemory(spec.Device.MemoryBytes), spec.Device.ComputeMilli, spec.Device.Count}
 	}
 	text, err := yaml.Marshal(document)
 	if err != nil {

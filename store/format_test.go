@@ -15,7 +15,7 @@ command: [./program, "--a: b"]
 env: {KEY: "value: with\nlines", NUMBER: "1"}
 port: 8080
 resources: {cpu: 1.5, memory: 1000M}
-device: {api: opencl, memory: 1.5Gi, compute: 250}
+device: {api: opencl, memory: 1.5Gi, compute: 250, count: 2}
 batch: {policy: window, max_size: 32, max_wait_ms: 5, slo_ms: 50}
 scale: {min: 1, max: 3, idle_s: 90, start_timeout_s: 120}
 concurrency: 2

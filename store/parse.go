@@ -159,6 +159,7 @@ func (d *document) device(target **DeviceRequest, node *yaml.Node, path string) 
 		"api":     d.oneOf(&request.API, DeviceAPIOpenCL),
 		"memory":  d.memory(&request.MemoryBytes, MinDeviceMemoryBytes),
 		"compute": d.number(&request.ComputeMilli, 0, MaxComputeMilli),
+		"count":   d.number(&request.Count, 1, MaxDevices),
 	})
 	for _, name := range []string{"api", "memory"} {
 		if given != nil && !given[name] {

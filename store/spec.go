@@ -35,6 +35,7 @@ const (
 	MinMemoryBytes         = 8 << 20
 	MaxMemoryBytes         = 64 << 40
 	MinDeviceMemoryBytes   = 1 << 20
+	MaxDevices             = 8 // lease.SlicesMax
 	MaxComputeMilli        = 1000
 	MaxBatchSize           = 4096
 	MaxBatchWait           = 10 * time.Second
@@ -81,12 +82,16 @@ type Resources struct {
 	MemoryBytes uint64 `json:"memory_bytes"`
 }
 
-// DeviceRequest is the Slice of a device that one Instance gets.
+// DeviceRequest is what one Instance gets of devices: Slices of one or more of one driver.
 type DeviceRequest struct {
-	API          string `json:"api"` // DeviceAPIOpenCL
-	MemoryBytes  uint64 `json:"memory_bytes"`
-	ComputeMilli int    `json:"compute_milli"` // thousandths of the device; 0 reserves none
+	API          string `json:"api"`             // DeviceAPIOpenCL
+	MemoryBytes  uint64 `json:"memory_bytes"`    // of each device
+	ComputeMilli int    `json:"compute_milli"`   // thousandths of each device; 0 reserves none
+	Count        int    `json:"count,omitempty"` // devices; 0 stands for 1
 }
+
+// Devices is how many devices are asked for.
+func (r DeviceRequest) Devices() int { return max(r.Count, 1) }
 
 // Batch is how requests are joined.
 type Batch struct {

@@ -28,6 +28,9 @@ const (
 	SocketPathMax = 107             // bytes; sun_path of unix(7) less its final zero
 )
 
+// A Lease has no more devices than a shim can show.
+var _ = [1]struct{}{}[wire.DevicesMax-lease.SlicesMax]
+
 // acceptPause is how long a daemon without free descriptors waits before it accepts again.
 const acceptPause = 100 * time.Millisecond
 

@@ -110,19 +110,19 @@ func (e *Executor) reattach(ctx context.Context, one sandbox.Instance, leases ma
 		return nil, fmt.Errorf("it is %s", state)
 	}
 	var held *lease.Lease
-	var slice *device.Slice
+	var taken []device.Slice
 	switch l, known := leases[identity.LeaseID]; {
 	case version.Spec.Device == nil:
 	case !known || l.Holder != identity.ID:
 		return nil, fmt.Errorf("its lease %q is gone", identity.LeaseID)
 	default:
-		held, slice = &l, &l.Slices[0]
+		held, taken = &l, l.Slices
 	}
-	i := e.newInstance(ctx, scheduler.Place{Instance: identity.ID, Version: version, Node: e.config.Node.Name, Slice: slice})
+	i := e.newInstance(ctx, scheduler.Place{Instance: identity.ID, Version: version, Node: e.config.Node.Name, Slices: taken})
 	i.adopted, i.sandbox, i.lease, i.logPath = true, one, held, identity.LogPath
 	i.info.LogPath, i.info.PID, i.info.Target = identity.LogPath, one.PID(), one.Target()
 	if held != nil {
-		i.info.LeaseID, i.info.DeviceID = held.ID, slice.DeviceID
+		i.info.LeaseID = held.ID
 	}
 	if socket, err := os.Stat(identity.FunctionDir); err == nil {
 		i.info.StartedAt = socket.ModTime() // its program made the socket then
@@ -141,7 +141,7 @@ func (e *Executor) keep(ctx context.Context, all []*instance) error {
 		return err
 	}
 	for _, i := range all {
-		changed.Adopted = append(changed.Adopted, scheduler.Adopted{Instance: i.id, Key: i.key, Slice: i.place.Slice})
+		changed.Adopted = append(changed.Adopted, scheduler.Adopted{Instance: i.id, Key: i.key, Slices: i.place.Slices})
 	}
 	e.step(ctx, changed)
 	for _, i := range all {

@@ -34,12 +34,12 @@ func TestFromZeroToOneAndBack(t *testing.T) {
 	if cold.Lease <= 0 || cold.Create <= 0 || cold.Start <= 0 || cold.Ready <= 0 || cold.Total() <= cold.Ready {
 		t.Errorf("cold start is %+v", cold)
 	}
-	if listed.State != executor.Ready || listed.Key != key || listed.PID == 0 || listed.DeviceID != "d0" || listed.ReadyAt.IsZero() {
+	if listed.State != executor.Ready || listed.Key != key || listed.PID == 0 || listed.ReadyAt.IsZero() {
 		t.Errorf("listed as %+v", listed)
 	}
 	leases := h.broker.leases()
 	if len(leases) != 1 || leases[0].ID != listed.LeaseID || leases[0].Holder != endpoint.Instance ||
-		leases[0].Tenant != key.Tenant || leases[0].MemoryBytes() != gibibyte/4 || leases[0].Slices[0].ComputeMilli != 100 {
+		leases[0].Tenant != key.Tenant || leases[0].MemoryBytes() != gibibyte/4 || leases[0].Slices[0].ComputeMilli != 100 || leases[0].Devices() != "d0" {
 		t.Errorf("leases are %+v", leases)
 	}
 	h.Demand(key, 0, 1)
@@ -78,7 +78,7 @@ func TestFunctionWithoutDeviceTakesNoLease(t *testing.T) {
 	key := h.deploy("serve", func(spec *store.FunctionSpec) { spec.Device = nil })
 	h.Demand(key, 1, 0)
 	endpoint := h.routes.one(t)
-	if listed := h.only(endpoint.Instance); listed.LeaseID != "" || listed.DeviceID != "" || len(h.broker.leases()) != 0 {
+	if listed := h.only(endpoint.Instance); listed.LeaseID != "" || len(h.broker.leases()) != 0 {
 		t.Errorf("listed as %+v, leases %+v", listed, h.broker.leases())
 	}
 }

@@ -27,7 +27,6 @@ type Instance struct {
 	PID       int    // 0 before the program runs
 	Target    string // in gRPC's syntax; empty before the program runs
 	LeaseID   string // empty without a device
-	DeviceID  string
 	LogPath   string
 	StartedAt time.Time // when it was decided
 	ReadyAt   time.Time // zero before

@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"time"
 
-	"sluice/broker/device"
 	"sluice/broker/lease"
 	"sluice/runtime/sandbox"
+	"sluice/store"
 )
 
 // envPort tells a program that serves on a port which one, unless its function.yaml says so itself.
@@ -69,20 +69,23 @@ func (e *Executor) route(i *instance) error {
 	return nil
 }
 
+// A function may ask for as many devices as a Lease can have.
+var _ = [1]struct{}{}[store.MaxDevices-lease.SlicesMax]
+
 func (e *Executor) takeLease(ctx context.Context, i *instance) error {
-	if i.place.Slice == nil {
+	if len(i.place.Slices) == 0 {
 		return nil
 	}
 	granted, err := e.config.Broker.Grant(ctx, lease.Request{
 		Tenant: i.key.Tenant, Holder: i.id, API: i.place.Version.Spec.Device.API,
-		Slices: []device.Slice{*i.place.Slice}, Duration: e.config.LeaseDuration,
+		Slices: i.place.Slices, Duration: e.config.LeaseDuration,
 	})
 	if err != nil {
 		return err
 	}
 	i.lease = &granted
 	e.keepLease(i)
-	e.update(i, func(info *Instance) { info.LeaseID, info.DeviceID = granted.ID, i.place.Slice.DeviceID })
+	e.update(i, func(info *Instance) { info.LeaseID = granted.ID })
 	return nil
 }
 

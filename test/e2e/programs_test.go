@@ -142,6 +142,17 @@ func TestSeveralDevicesOfOneDriver(t *testing.T) {
 	if ok, _ := regexp.MatchString(`^pthread-.* 67108864\npthread-.* 67108864\nright\n$`, got); !ok {
 		t.Errorf("the program says %q", got)
 	}
+	file := filepath.Join(two.folder, "function.yaml")
+	yaml := "apiVersion: sluice/v1\nkind: Function\nname: simple\ncommand: [" + filepath.Join(running.folder, "simple/simple") + "]\n" +
+		"device: {api: opencl, memory: 64Mi, count: 2}\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output(t, two.command(t, "deploy", "-f", file))
+	output(t, two.command(t, "invoke", "simple", "--address", two.address, simpleRequest))
+	if leases := output(t, two.command(t, "leases")); !strings.Contains(leases, "opencl-0-0,opencl-0-1") {
+		t.Errorf("the function's instance holds:\n%s", leases)
+	}
 	out, err := two.command(t, "run", "--device", "opencl-0-1,opencl-0-1", "--", "true").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "device opencl-0-1 twice") {
 		t.Errorf("got %v: %s, want an error that names the device", err, out)
