@@ -129,6 +129,11 @@ bench-live: setup build ## Compare batching policies on running functions; table
 	scripts/example.sh mlp build/examples/mlp
 	$(BIN)/sluice-bench live -json build/bench/live.json
 
+.PHONY: bench-share
+bench-share: setup build ## Compare what functions get of a device that they share; table, and build/bench/share.json
+	scripts/example.sh mlp build/examples/mlp
+	$(BIN)/sluice-bench share -json build/bench/share.json
+
 .PHONY: fuzz
 fuzz: ## Run each fuzzer for FUZZTIME (30s)
 	@scripts/fuzz.sh $(or $(FUZZTIME),30s)

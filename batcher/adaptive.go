@@ -17,6 +17,9 @@ const (
 	probeAfter = 32
 	// softWaits is after how many of the longest batches an answer is late even without a deadline that says so.
 	softWaits = 10
+	// turnPatience is how long a batch waits for others to be done with the device, in times that it takes itself: beside
+	// each other both would take about that much longer.
+	turnPatience = 2
 )
 
 // adaptive learns how long batches of each size take and how often requests come, plans the batches of the near future
@@ -94,7 +97,7 @@ func (a *adaptive) Complete(c Completion) {
 	}
 }
 
-func (a *adaptive) Decide(now int64, free int) Decision {
+func (a *adaptive) Decide(now int64, free int, shared Share) Decision {
 	decision := Decision{WakeAt: Never}
 	for _, s := range a.classes {
 		decision.Shed = a.shed(decision.Shed, s, now)
@@ -107,8 +110,10 @@ func (a *adaptive) Decide(now int64, free int) Decision {
 			if len(s.queue) == 0 {
 				continue
 			}
-			f, t, wakeAt := a.next(s, now, free+len(a.flights))
+			decision.Patience = s.patience(decision.Patience)
+			f, t, wakeAt := a.next(s, now, free+len(a.flights), shared)
 			if wakeAt > now {
+				decision.Yields = decision.Yields || wakeAt == shared.Until
 				decision.WakeAt = min(decision.WakeAt, wakeAt)
 				continue
 			}
@@ -135,8 +140,11 @@ func (a *adaptive) Decide(now int64, free int) Decision {
 }
 
 // next says which requests of the queue to run now, or until when to wait.
-func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt int64) {
+func (a *adaptive) next(s *stream, now int64, slots int, shared Share) (from, to int, wakeAt int64) {
 	if !s.latency.known() {
+		if shared.Until > now && float64(shared.Until-now) <= s.forecast.patience/turnPart {
+			return 0, 0, shared.Until
+		}
 		return 0, 1, now
 	}
 	real := a.fill(s, now)
@@ -147,8 +155,17 @@ func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt i
 		}
 	}
 	horizon := now + int64(horizonPatience*s.forecast.patience)
-	w := prospect{now: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots, impatient: latest <= now || s.hopeless >= probeAfter}
+	w := prospect{
+		now: now, free: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots,
+		turn: shared.Turn, gap: shared.Gap, impatient: latest <= now || s.hopeless >= probeAfter,
+	}
 	first, ok := a.planner.best(w)
+	if ok && first.start <= now && first.to <= real && shared.Until > now {
+		expected := s.latency.expected[a.grid.point[min(first.rows, a.limits.MaxSize)]]
+		if shared.Until-now <= max(turnPatience*expected, int64(s.forecast.patience)/turnPart) {
+			return 0, 0, shared.Until
+		}
+	}
 	switch {
 	case (!ok || first.from >= real) && s.hopeless >= probeAfter:
 		return 0, 1, now
@@ -159,6 +176,15 @@ func (a *adaptive) next(s *stream, now int64, slots int) (from, to int, wakeAt i
 		return a.planner.end(first.from), a.planner.end(first.to), now
 	}
 	return 0, 0, max(min(first.start, latest), now+1)
+}
+
+// patience is the smaller of another and the stream's, where one is known.
+func (s *stream) patience(other int64) int64 {
+	own := int64(s.forecast.patience)
+	if other == 0 || own > 0 && own < other {
+		return own
+	}
+	return other
 }
 
 // fill makes the planner's items: what is queued, then what is expected. Where that is too much, an item stands for a

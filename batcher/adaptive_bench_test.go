@@ -19,7 +19,7 @@ func BenchmarkAdaptiveDecide(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, wakeAt := a.next(s, now, 1); wakeAt == Never {
+		if _, _, wakeAt := a.next(s, now, 1, Share{}); wakeAt == Never {
 			b.Fatal("no request can be served")
 		}
 	}

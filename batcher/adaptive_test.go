@@ -15,7 +15,7 @@ func TestAdaptiveRecoversFromOverestimates(t *testing.T) {
 		now += 50
 		id++
 		a.Arrive(Request{ID: id, Size: 1, Arrival: now, Deadline: now + 100})
-		for _, b := range a.Decide(now, 1).Batches {
+		for _, b := range a.Decide(now, 1, Share{}).Batches {
 			now += duration
 			a.Complete(Completion{Batch: b.ID, Size: b.Size, Duration: duration})
 			if duration == 10 {
@@ -64,7 +64,7 @@ func TestAdaptiveForgetsASlowStart(t *testing.T) {
 		if ends == Never {
 			slots = 1
 		}
-		decision := a.Decide(now, slots)
+		decision := a.Decide(now, slots, Share{})
 		wakeAt = decision.WakeAt
 		for _, b := range decision.Batches {
 			slowness := max(1, 12-int64(id)/500)
@@ -90,7 +90,7 @@ func TestAdaptiveKeepsToMaxSize(t *testing.T) {
 	}
 	now, ran := int64(0), 0
 	for range 1000 {
-		for _, b := range a.Decide(now, 1).Batches {
+		for _, b := range a.Decide(now, 1, Share{}).Batches {
 			if b.Size > 4 {
 				t.Fatalf("batch %d has %d rows", b.ID, b.Size)
 			}
@@ -122,7 +122,7 @@ func TestAdaptiveNeverLeavesAFreeSlot(t *testing.T) {
 				}
 				a.Arrive(Request{ID: id, Size: 1 + random.IntN(3), Arrival: now, Deadline: deadline})
 			}
-			decision := a.Decide(now, 1)
+			decision := a.Decide(now, 1, Share{})
 			if len(decision.Batches) == 0 {
 				if decision.WakeAt > now+softWaits*longest {
 					t.Fatalf("seed %d: %d requests wait for %d beside a free slot", seed, queued, decision.WakeAt-now)

@@ -71,7 +71,7 @@ type Completion struct {
 	Batch      uint64
 	ShapeClass string
 	Size       int
-	// Duration is the nanoseconds that the Batch held its slot.
+	// Duration is the nanoseconds that the Batch held its slot, or would have if nobody else had had the device.
 	Duration int64
 	// Failed means that Duration says nothing about how long such a Batch takes.
 	Failed bool
@@ -100,6 +100,20 @@ type Decision struct {
 	Shed    []Shed
 	// WakeAt is when to call Decide again if nothing happens before, or Never.
 	WakeAt int64
+	// Yields says that a Batch would run now if others did not have the device.
+	Yields bool
+	// Patience is how long Requests are ready to wait, in the mean; 0: nothing is known.
+	Patience int64
+}
+
+// Share is what a Policy has to know of those with whom its function shares a device. The zero value is nobody.
+type Share struct {
+	// Until is when the others are expected to be done with the device, not after now where it is idle.
+	Until int64
+	// Turn is how many nanoseconds a Batch may hold the device so that others are on time too; 0: as long as it takes.
+	Turn int64
+	// Gap is how many nanoseconds the others have the device between two Batches.
+	Gap int64
 }
 
 // Policy is the queue of one function and the rule that forms Batches from it. It is not safe for concurrent use.
@@ -111,8 +125,8 @@ type Policy interface {
 	// Complete reports the end of a Batch, so that a Policy can learn how long its like take.
 	Complete(Completion)
 	// Decide is called after events, and at the WakeAt of the last Decision. free is the number of execution slots
-	// that stand idle at now.
-	Decide(now int64, free int) Decision
+	// that stand idle at now, shared what others do with their device.
+	Decide(now int64, free int, shared Share) Decision
 }
 
 // Limits bound what a Policy may do.

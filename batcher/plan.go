@@ -57,9 +57,11 @@ func (p *planner) end(to int) int {
 // prospect is what a plan needs beside its items.
 type prospect struct {
 	now, horizon int64
-	table        *latency
-	maxSize      int
-	slots        int
+	// free is when the device is, turn how long a batch may hold it, gap how long others have it between two.
+	free, turn, gap int64
+	table           *latency
+	maxSize         int
+	slots           int
 	// impatient is set where nothing is worth waiting for.
 	impatient bool
 }
@@ -72,6 +74,7 @@ func (w *prospect) worth(at int64) float32 {
 // step is the beginning of a plan: to run the items of [from, to) at start.
 type step struct {
 	from, to int
+	rows     int
 	start    int64
 	value    float32
 }
@@ -80,7 +83,7 @@ type step struct {
 func (p *planner) best(w prospect) (first step, ok bool) {
 	clear(p.sizes[:p.count+1])
 	p.work = 0
-	p.fronts[0][0] = state{free: w.now, first: none}
+	p.fronts[0][0] = state{free: w.free, first: none}
 	p.sizes[0] = 1
 	for i := range p.count {
 		p.skip(i)
@@ -96,8 +99,11 @@ func (p *planner) best(w prospect) (first step, ok bool) {
 		}
 		if s.first != none && (found < 0 || value > first.value) {
 			found = k
-			first = step{int(s.first >> 16), int(s.first & 0xffff), s.start, value}
+			first = step{from: int(s.first >> 16), to: int(s.first & 0xffff), start: s.start, value: value}
 		}
+	}
+	for _, one := range p.items[first.from:first.to] {
+		first.rows += int(one.rows)
 	}
 	return first, found >= 0
 }
@@ -124,7 +130,7 @@ func (p *planner) batches(i int, w *prospect) {
 		value += one.value
 		point := w.table.grid.point[min(rows, w.maxSize)]
 		expected, bound := w.table.expected[point], w.table.bound[point]
-		if bound == Never || max(at, front[0].free)+bound > due {
+		if bound == Never || max(at, front[0].free)+bound > due || w.turn > 0 && expected > w.turn && j > i {
 			return
 		}
 		for k := range front {
@@ -140,7 +146,7 @@ func (p *planner) batches(i int, w *prospect) {
 				s.first, s.start = int32(i<<16|(j+1)), start
 			}
 			p.work++
-			p.add(j+1, state{start + expected/int64(w.slots), s.value + value*w.worth(start+expected), s.first, s.start})
+			p.add(j+1, state{start + expected/int64(w.slots) + w.gap, s.value + value*w.worth(start+expected), s.first, s.start})
 		}
 	}
 }

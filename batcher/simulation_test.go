@@ -109,8 +109,13 @@ func (s *simulation) completeOne() {
 	}
 }
 
+// share is what others do with the device, as far as anybody can tell.
+func (s *simulation) share() Share {
+	return Share{Until: s.now + s.random.Int64N(20) - 10, Turn: s.random.Int64N(3) * s.random.Int64N(10), Gap: s.random.Int64N(10)}
+}
+
 func (s *simulation) decide() {
-	decision := s.policy.Decide(s.now, s.slots-len(s.running))
+	decision := s.policy.Decide(s.now, s.slots-len(s.running), s.share())
 	for _, shed := range decision.Shed {
 		if r := s.queued[shed.ID]; r.Deadline > s.now && shed.Reason != ReasonLate {
 			s.t.Fatalf("request %d shed at %d before its deadline %d", shed.ID, s.now, r.Deadline)

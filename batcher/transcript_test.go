@@ -44,7 +44,7 @@ func play(t *testing.T, policy Policy, d *datadriven.TestData) string {
 	case "complete":
 		policy.Complete(Completion{Batch: uint64(intArg(t, d, "batch")), Size: intArg(t, d, "size"), Duration: timeArg(t, d, "took", 0)})
 	case "decide":
-		return describe(policy.Decide(timeArg(t, d, "at", 0), intArg(t, d, "free")))
+		return describe(policy.Decide(timeArg(t, d, "at", 0), intArg(t, d, "free"), Share{Until: timeArg(t, d, "until", 0)}))
 	default:
 		d.Fatalf(t, "unknown command %s", d.Cmd)
 	}

@@ -46,7 +46,7 @@ func (w *window) Cancel(id uint64) {
 
 func (w *window) Complete(Completion) {}
 
-func (w *window) Decide(now int64, free int) Decision {
+func (w *window) Decide(now int64, free int, _ Share) Decision {
 	decision := Decision{Shed: w.expire(now), WakeAt: Never}
 	for ; free > 0; free-- {
 		c, cause := w.ready(now)

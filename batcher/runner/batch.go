@@ -31,9 +31,14 @@ type batch struct {
 	cancel     context.CancelFunc
 	// present counts callers that still wait. Its lane's lock guards it.
 	present int
+	// alone is the nanoseconds that it held its slot, or would have if no other lane had had the device.
+	alone int64
+	// contended says that others wait for a device that the batch has left.
+	contended bool
 }
 
-// dispatch takes the calls of a Batch out of the queue and gives them a slot of the endpoint that has most. Its context
+// dispatch takes the calls of a Batch out of the queue and gives them a slot: of an endpoint whose devices nobody else has,
+// of the one with most slots. Its context
 // is that of its first caller, until detach.
 func (l *lane) dispatch(formed batcher.Batch, now int64) *batch {
 	b := &batch{Batch: formed, calls: make([]*call, len(formed.Requests)), dispatched: now, present: len(formed.Requests)}
@@ -41,16 +46,30 @@ func (l *lane) dispatch(formed batcher.Batch, now int64) *batch {
 		b.calls[i] = l.take(id)
 		b.calls[i].batch = b
 	}
-	for _, e := range l.endpoints {
-		if b.endpoint == nil || e.free() > b.endpoint.free() {
-			b.endpoint = e
-		}
-	}
+	b.endpoint = l.choose(now)
 	b.endpoint.busy++
 	b.endpoint.users++
+	for _, d := range b.endpoint.devices {
+		d.turns.Begin(l.name, formed.ID, now, formed.Expected)
+	}
 	l.inFlight += len(b.calls)
 	b.ctx, b.cancel = b.calls[0].ctx, func() {}
 	return b
+}
+
+// choose finds the endpoint for a Batch, of which there is one with a free slot.
+func (l *lane) choose(now int64) (chosen *endpoint) {
+	var held bool
+	for _, e := range l.endpoints {
+		if e.free() == 0 {
+			continue
+		}
+		others := e.share(l, now).Until > now
+		if chosen == nil || held && !others || held == others && e.free() > chosen.free() {
+			chosen, held = e, others
+		}
+	}
+	return chosen
 }
 
 // outgoing is the context of the call to the function, with the metadata that goes with the batch.
@@ -116,6 +135,9 @@ func (l *lane) run(b *batch) {
 	// Without a peer no stream was ever opened: the function has seen nothing of it.
 	again := gone && server.Addr == nil
 	l.update(nil, func() { l.settle(b, err, gone, again) })
+	if b.contended {
+		l.nextTurns(b.endpoint)
+	}
 	if gone {
 		l.runner.log.Warn("endpoint lost", "key", l.key.String(), "instance", b.endpoint.Instance, "error", err)
 	}
@@ -135,11 +157,15 @@ func (l *lane) run(b *batch) {
 
 // settle takes the end of a batch into the lane's state.
 func (l *lane) settle(b *batch, err error, gone, again bool) {
+	now := l.runner.now()
 	b.endpoint.busy--
 	l.inFlight -= len(b.calls)
+	b.alone = now - b.dispatched
+	b.leaveDevices(l, now)
 	l.policy.Complete(batcher.Completion{
-		Batch: b.ID, ShapeClass: b.ShapeClass, Size: b.Size, Duration: l.runner.now() - b.dispatched, Failed: err != nil,
+		Batch: b.ID, ShapeClass: b.ShapeClass, Size: b.Size, Duration: b.alone, Failed: err != nil,
 	})
+	l.deferring = b.contended
 	if gone && !b.endpoint.removed {
 		l.drop(b.endpoint)
 		l.failed = append(l.failed, failure{b.endpoint.Instance, err})

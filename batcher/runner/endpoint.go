@@ -32,6 +32,7 @@ type endpoint struct {
 	Endpoint
 	connection *grpc.ClientConn
 	client     inference.GRPCInferenceServiceClient
+	devices    []*device // those that it shares
 
 	// busy counts Batches that run, users those and other calls.
 	busy, users int

@@ -21,6 +21,7 @@ const clientLead = 20 * time.Millisecond
 type lane struct {
 	runner  *Runner
 	key     Key
+	name    string // the key's
 	route   Route
 	ids     atomic.Uint64
 	meter   *meter
@@ -34,7 +35,9 @@ type lane struct {
 	queuedBytes int
 	inFlight    int
 	endpoints   []*endpoint
-	timer       *time.Timer
+	// deferring is set while others may have their turn before the lane's next Batch.
+	deferring bool
+	timer     *time.Timer
 	// closed is what the lane answers once it is closed.
 	closed error
 	// waiters are callers who need an endpoint for something else than a Batch; each hears nil when one comes.
@@ -50,7 +53,7 @@ type lane struct {
 
 func newLane(r *Runner, key Key, route Route, policy batcher.Policy) *lane {
 	l := &lane{
-		runner: r, key: key, route: route, policy: policy, meter: r.metrics.meter(key),
+		runner: r, key: key, name: key.String(), route: route, policy: policy, meter: r.metrics.meter(key),
 		queued: make(map[uint64]*call), waiters: make(map[chan error]struct{}),
 	}
 	l.timer = time.AfterFunc(time.Hour, func() { l.update(nil, func() {}) })
@@ -74,12 +77,11 @@ func (l *lane) update(self *call, change func()) (own *batch) {
 }
 
 func (l *lane) decide(self *call) (own *batch) {
-	free := 0
-	for _, e := range l.endpoints {
-		free += e.free()
-	}
+	unlock := l.lockDevices()
+	defer unlock()
 	now := l.runner.now()
-	decision := l.policy.Decide(now, free)
+	free, shared := l.slots(now)
+	decision := l.policy.Decide(now, free, shared)
 	for _, shed := range decision.Shed {
 		c := l.take(shed.ID)
 		expired := shed.Reason == batcher.ReasonExpired && now >= c.Deadline+int64(c.kept)
@@ -94,6 +96,7 @@ func (l *lane) decide(self *call) (own *batch) {
 		b.detach(l.runner.ctx)
 		l.runner.running.Go(func() { l.run(b) })
 	}
+	l.ask(now, decision.Yields || l.deferring, decision.Patience)
 	if decision.WakeAt == batcher.Never {
 		l.timer.Stop()
 	} else {
@@ -205,10 +208,9 @@ func (l *lane) close(err error) {
 		l.fail(err)
 		l.closed = err
 		l.timer.Stop()
-		for _, e := range l.endpoints {
-			e.remove()
+		for _, e := range slices.Clone(l.endpoints) {
+			l.drop(e)
 		}
-		l.endpoints = nil
 	})
 }
 
@@ -228,6 +230,7 @@ func (l *lane) addEndpoint(given Endpoint) error {
 			err = fmt.Errorf("%w %s: instance %s is there already", ErrRoute, l.key, given.Instance)
 		default:
 			l.endpoints = append(l.endpoints, e)
+			e.join(l)
 			l.wake(nil)
 			return
 		}
@@ -259,6 +262,7 @@ func (l *lane) find(instance string) *endpoint {
 // drop takes an endpoint off the route.
 func (l *lane) drop(e *endpoint) {
 	l.endpoints = slices.DeleteFunc(l.endpoints, func(other *endpoint) bool { return other == e })
+	e.leave(l)
 	e.remove()
 }
 

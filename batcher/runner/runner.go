@@ -2,7 +2,7 @@
 // function's Instances, and takes their answers apart again. It owns the route table, which lives in memory, and tells
 // whoever scales of the demand.
 //
-// Locks: Runner.mu is never held while a lane's is taken; no lock is held while Demand is called.
+// Locks: Runner.mu is never held while a lane's is taken, a device's is taken last; no lock is held while Demand is called.
 package runner
 
 import (
@@ -74,6 +74,11 @@ type Endpoint struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Concurrency is the number of Batches that it runs at once, at least 1.
 	Concurrency int
+	// Devices names the devices that it works on. Batches of several Keys on one device take turns, as far as they can
+	// wait, by the time that each has had of it in parts of its Share.
+	Devices []string
+	// Share is what it has reserved of each of the devices, in thousandths.
+	Share int
 }
 
 // Demand is told what the scaling of functions depends on. Its methods must not block; they may call the Runner.
@@ -113,6 +118,7 @@ type Runner struct {
 
 	mu      sync.RWMutex
 	lanes   map[Key]*lane
+	devices map[string]*device
 	stopped bool
 }
 
@@ -127,7 +133,7 @@ func New(config Config) *Runner {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Runner{
 		demand: config.Demand, log: config.Log, metrics: newMetrics(config.Metrics), tracer: config.Tracer, epoch: time.Now(),
-		ctx: ctx, cancel: cancel, lanes: make(map[Key]*lane),
+		ctx: ctx, cancel: cancel, lanes: make(map[Key]*lane), devices: make(map[string]*device),
 	}
 	if config.Metrics != nil {
 		config.Metrics.MustRegister(tritonMetrics{r})

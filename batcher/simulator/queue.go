@@ -37,7 +37,7 @@ func (r *rival) Cancel(id uint64) {
 
 func (r *rival) Complete(c batcher.Completion) { r.rule.ran(r.now, c.Size, c.Duration) }
 
-func (r *rival) Decide(now int64, free int) (d batcher.Decision) {
+func (r *rival) Decide(now int64, free int, _ batcher.Share) (d batcher.Decision) {
 	r.now, d.WakeAt = now, batcher.Never
 	for ; free > 0 && len(r.queue) > 0; free-- {
 		drop, size, wakeAt := r.rule.next(now, r.queue)

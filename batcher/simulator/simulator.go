@@ -134,7 +134,7 @@ func (r *run) complete() {
 }
 
 func (r *run) decide() error {
-	decision := r.policy.Decide(r.now, r.slots-len(r.running))
+	decision := r.policy.Decide(r.now, r.slots-len(r.running), batcher.Share{})
 	for _, s := range decision.Shed {
 		if !r.queued[s.ID] {
 			return fmt.Errorf("at %v the policy sheds request %d, which is not queued", time.Duration(r.now), s.ID)

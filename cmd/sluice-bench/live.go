@@ -33,6 +33,8 @@ var (
 // subject is a function under one policy.
 type subject struct {
 	model, policy string
+	// rows are in each request, 0 stands for one.
+	rows int
 	// batch is the policy as function.yaml spells it.
 	batch string
 }
@@ -45,15 +47,15 @@ func subjects() []subject {
 	for _, model := range []string{modelMLP, modelLinear} {
 		all = append(
 			all,
-			subject{model, "adaptive", "{policy: adaptive, max_size: 32}"},
-			subject{model, "none", "{policy: none}"},
+			subject{model: model, policy: "adaptive", batch: "{policy: adaptive, max_size: 32}"},
+			subject{model: model, policy: "none", batch: "{policy: none}"},
 		)
 	}
 	for _, size := range windowSizes {
 		for _, wait := range windowWaits {
 			all = append(all, subject{
-				modelMLP, fmt.Sprintf("window-%d-%dms", size, wait),
-				fmt.Sprintf("{policy: window, max_size: %d, max_wait_ms: %d}", size, wait),
+				model: modelMLP, policy: fmt.Sprintf("window-%d-%dms", size, wait),
+				batch: fmt.Sprintf("{policy: window, max_size: %d, max_wait_ms: %d}", size, wait),
 			})
 		}
 	}

@@ -17,18 +17,19 @@ import (
 // warmUpConnections is how many requests of the closed loop are under way at once: two full batches.
 const warmUpConnections = 64
 
-// liveRequest is one row of zeros for a subject.
+// liveRequest is a subject's rows, of zeros.
 func liveRequest(s subject) *inference.ModelInferRequest {
 	width := mlpWidth
 	if s.model == modelLinear {
 		width = linearWidth
 	}
+	rows := max(s.rows, 1)
 	return &inference.ModelInferRequest{
 		ModelName: s.name(),
 		Inputs: []*inference.ModelInferRequest_InferInputTensor{
-			{Name: "INPUT", Datatype: "FP32", Shape: []int64{1, int64(width)}},
+			{Name: "INPUT", Datatype: "FP32", Shape: []int64{int64(rows), int64(width)}},
 		},
-		RawInputContents: [][]byte{make([]byte, 4*width)},
+		RawInputContents: [][]byte{make([]byte, 4*rows*width)},
 	}
 }
 

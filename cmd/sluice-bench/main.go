@@ -4,6 +4,7 @@
 //	sluice-bench gateway  requests to a function: directly, through a bare proxy, and through the gateway
 //	sluice-bench batcher  batching policies on a simulated device, next to the optimum
 //	sluice-bench live     batching policies on running functions
+//	sluice-bench share    functions that share a device: what one has beside another's overload
 //	sluice-bench linear   be the function whose batches do not pay, for live
 //	sluice-bench measure  one side of vdev: prints the samples of the driver that the loader finds
 //	sluice-bench client   one client of many: counts kernels from the moment at which it is told to
@@ -33,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: sluice-bench vdev|gateway|batcher|live|linear|measure|client")
+		return fmt.Errorf("usage: sluice-bench vdev|gateway|batcher|live|share|linear|measure|client")
 	}
 	switch args[0] {
 	case "measure":
@@ -75,11 +76,17 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		return b.run(ctx)
+	case "share":
+		var b shareBench
+		if err := b.flags().Parse(args[1:]); err != nil {
+			return err
+		}
+		return b.run(ctx)
 	case "linear":
 		function.Main(linear{})
 		return nil
 	}
-	return fmt.Errorf("%q is not a benchmark: vdev, gateway, batcher, live, linear, measure or client", args[0])
+	return fmt.Errorf("%q is not a benchmark: vdev, gateway, batcher, live, share, linear, measure or client", args[0])
 }
 
 func measureCommand(args []string) error {

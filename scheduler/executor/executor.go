@@ -43,6 +43,8 @@ type Endpoint struct {
 	Target      string                                      // in gRPC's syntax
 	Dial        func(ctx context.Context) (net.Conn, error) // connects to it where Target cannot
 	Concurrency int                                         // Batches at once
+	Devices     []string                                    // the ids of those that it works on
+	Share       int                                         // what it has reserved of each, in thousandths
 }
 
 // Routes is where requests find Instances. Its methods may call the Executor, and do not wait for requests.

@@ -60,9 +60,13 @@ func (e *Executor) start(ctx context.Context, i *instance) error {
 // route lets an Instance that is ready take requests.
 func (e *Executor) route(i *instance) error {
 	e.update(i, func(info *Instance) { info.State, info.ReadyAt = Ready, time.Now() })
-	err := e.config.Routes.Add(i.key, Endpoint{
+	endpoint := Endpoint{
 		Instance: i.id, Target: i.sandbox.Target(), Dial: i.sandbox.Dial, Concurrency: max(i.place.Version.Spec.Concurrency, 1),
-	})
+	}
+	for _, slice := range i.place.Slices {
+		endpoint.Devices, endpoint.Share = append(endpoint.Devices, slice.DeviceID), slice.ComputeMilli
+	}
+	err := e.config.Routes.Add(i.key, endpoint)
 	if err != nil {
 		return fmt.Errorf("start: put on the route: %w", err)
 	}
