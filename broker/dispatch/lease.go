@@ -77,6 +77,8 @@ type Lease struct {
 
 	tried        chan struct{} // closed when worksInPlace is known
 	worksInPlace bool
+	// imagesInPlace says whether the devices work on images in place, too.
+	imagesInPlace func() bool
 
 	mutex sync.Mutex
 	open  map[*Session]struct{}
@@ -102,6 +104,7 @@ func NewLease(limits Limits) (*Lease, error) {
 		defer close(l.tried)
 		l.worksInPlace = !limits.Steady && l.tryInPlace()
 	}()
+	l.imagesInPlace = sync.OnceValue(l.tryImagesInPlace)
 	l.prepare()
 	return l, nil
 }

@@ -175,7 +175,7 @@ func (t *thread) locate(a argsLocate) C.cl_int {
 	t.session.expose(b)
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, b.place.offset)
 	shared := uint64(0)
-	if t.session.lease.inPlace() {
+	if t.session.lease.inPlace() && (b.element == 0 || t.session.lease.imagesInPlace()) {
 		shared = 1
 	}
 	t.reply = binary.LittleEndian.AppendUint64(t.reply, shared)

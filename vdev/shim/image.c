@@ -125,6 +125,30 @@ size_t sl_image_host_offset(const struct sl_image *image, const size_t *origin)
 	       origin[2] * image->slice_pitch;
 }
 
+/* Whether a region lies within the image. */
+bool sl_image_holds(const struct sl_image *image, const size_t *origin, const size_t *region)
+{
+	size_t whole[3];
+	extent(&image->description, whole);
+	for (int i = 0; i < 3; i++)
+		if (!region[i] || origin[i] > whole[i] || region[i] > whole[i] - origin[i])
+			return false;
+	return true;
+}
+
+/* Where an element lies in the image's place, and how its rows and slices lie there: without gaps. */
+size_t sl_image_place_offset(const struct sl_image *image, const size_t *origin, size_t *row_pitch, size_t *slice_pitch)
+{
+	size_t whole[3];
+	extent(&image->description, whole);
+	*row_pitch = whole[0] * image->element_size;
+	*slice_pitch = *row_pitch * whole[1];
+	size_t offset = origin[0] * image->element_size + origin[1] * *row_pitch + origin[2] * *slice_pitch;
+	if (image->description.image_type == CL_MEM_OBJECT_IMAGE1D_ARRAY)
+		*slice_pitch = *row_pitch;
+	return offset;
+}
+
 /* Bytes of the image as the program sees it, with the gaps of its pitches. */
 size_t sl_image_span(const struct sl_image *image)
 {
@@ -383,11 +407,8 @@ static cl_int image_transfer(struct sl_transfer *t, size_t row_pitch, size_t sli
 		t, CL_MEM_HOST_NO_ACCESS | (t->read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY), true);
 	if (status != CL_SUCCESS)
 		return status;
-	size_t whole[3];
-	extent(&image->description, whole);
-	for (int i = 0; i < 3; i++)
-		if (!t->region[i] || t->origin[i] > whole[i] || t->region[i] > whole[i] - t->origin[i])
-			return CL_INVALID_VALUE;
+	if (!sl_image_holds(image, t->origin, t->region))
+		return CL_INVALID_VALUE;
 	size_t row = t->region[0] * image->element_size;
 	if ((row_pitch && row_pitch < row) || (slice_pitch && !sl_image_sliced(image)))
 		return CL_INVALID_VALUE;

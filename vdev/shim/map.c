@@ -58,7 +58,7 @@ static cl_int host_copy_later(struct sl_transfer *t, const struct sl_layout *lay
 }
 
 /*
- * Maps without the driver, where the device works on the buffer's bytes in place and all earlier commands of the queue
+ * Maps without the driver, where the device works on the object's bytes in place and all earlier commands of the queue
  * are over: there is nothing to copy. Returns false where the map is to be sent as a command.
  */
 static bool map_stood_in(struct sl_transfer *t, cl_int *status)
@@ -162,20 +162,31 @@ static cl_int map_image(struct sl_transfer *t, cl_map_flags flags, void **pointe
 		return status != CL_SUCCESS ? status : CL_OUT_OF_HOST_MEMORY;
 	}
 	bool copies = host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION), later = copies && !t->blocking;
-	struct sl_slot *slot = sl_slot_take(session);
-	status = sl_wait(session, slot,
-			 sl_send_clEnqueueMapImage(session, slot, t->queue, mem, t->blocking, flags, 3, t->origin, 3,
-						   t->region, t->wait_count, t->wait_list, later ? NULL : t->event));
-	t->made = slot->length != 0;
-	memcpy(answer, slot->payload, sizeof(answer));
-	sl_slot_give(session, slot);
+	bool unsent = sl_image_holds(image, t->origin, t->region) && map_stood_in(t, &status);
+	if (unsent) {
+		if (status == CL_SUCCESS)
+			status = t->earlier;
+		answer[0] = sl_image_place_offset(image, t->origin, row_pitch, slice_pitch);
+		answer[1] = *row_pitch;
+		answer[2] = *slice_pitch;
+	} else {
+		struct sl_slot *slot = sl_slot_take(session);
+		status = sl_wait(session, slot,
+				 sl_send_clEnqueueMapImage(session, slot, t->queue, mem, t->blocking, flags, 3,
+							   t->origin, 3, t->region, t->wait_count, t->wait_list,
+							   later ? NULL : t->event));
+		t->made = slot->length != 0;
+		memcpy(answer, slot->payload, sizeof(answer));
+		sl_slot_give(session, slot);
+	}
 	if (status == CL_SUCCESS && answer[0] >= mem->as.mem.size)
 		status = CL_OUT_OF_RESOURCES;
 	if (status != CL_SUCCESS) {
 		free(mapping);
 		return status;
 	}
-	*mapping = (struct sl_mapping){.pointer = bytes + answer[0], .offset = answer[0], .flags = flags};
+	*mapping = (struct sl_mapping){
+		.pointer = bytes + answer[0], .offset = answer[0], .flags = flags, .unsent = unsent};
 	*row_pitch = answer[1];
 	*slice_pitch = answer[2];
 	if (host) {

@@ -136,7 +136,13 @@ void sl_mem_retire(sl_object *mem)
 	pthread_mutex_destroy(&mem->as.mem.lock);
 }
 
-/* Where the buffer's bytes are; waits for the worker the first time. */
+/* Whether the devices work on what is of the object's kind in place. */
+static _Atomic int *in_place_of(sl_object *mem)
+{
+	return mem->as.mem.image ? &mem->session->images_in_place : &mem->session->in_place;
+}
+
+/* Where the object's bytes are; waits for the worker the first time. */
 cl_int sl_mem_place(sl_object *mem, uint8_t **bytes)
 {
 	struct sl_session *session = mem->session;
@@ -149,7 +155,7 @@ cl_int sl_mem_place(sl_object *mem, uint8_t **bytes)
 		sl_slot_give(session, slot);
 		place = answer[0];
 		if (status == CL_SUCCESS)
-			atomic_store(&session->in_place, answer[1] == 1 ? 1 : -1);
+			atomic_store(in_place_of(mem), answer[1] == 1 ? 1 : -1);
 		if (status != CL_SUCCESS)
 			return status;
 		if (place > session->arena_size || mem->as.mem.size > session->arena_size - place)
@@ -184,18 +190,18 @@ static cl_mem shared_buffer(sl_object *context, cl_mem_flags flags, size_t size,
 }
 
 /*
- * Whether the device works on the buffer's bytes in place, and where they are then. All of a buffer's pages come when
+ * Whether the device works on the object's bytes in place, and where they are then. All of its pages come when
  * its place is asked for, so a small transfer is no reason to ask for a large one's.
  */
 bool sl_mem_in_place(sl_object *mem, size_t size, uint8_t **bytes)
 {
-	struct sl_session *session = mem->session;
-	if (atomic_load(&session->in_place) < 0)
+	_Atomic int *in_place = in_place_of(mem);
+	if (atomic_load(in_place) < 0 || (mem->as.mem.image && mem->parent))
 		return false;
 	size_t pages = mem->parent ? mem->parent->as.mem.size : mem->as.mem.size;
 	if (!atomic_load(&mem->as.mem.place) && pages > PAGES_FREE && size < pages / 4)
 		return false;
-	return sl_mem_place(mem, bytes) == CL_SUCCESS && atomic_load(&session->in_place) > 0;
+	return sl_mem_place(mem, bytes) == CL_SUCCESS && atomic_load(in_place) > 0;
 }
 
 cl_mem CL_API_CALL sl_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host_ptr,

@@ -239,7 +239,8 @@ struct sl_session {
 	pthread_mutex_t ring;
 	pthread_cond_t untaken; /* a queue is not taken any more */
 	uint64_t head;
-	_Atomic int in_place; /* 1 where the device works on buffers in place, -1 where not, 0 while it is unknown */
+	/* 1 where the devices work on buffers, and on images, in place, -1 where not, 0 while it is unknown */
+	_Atomic int in_place, images_in_place;
 
 	sem_t slots_free;
 	_Atomic uint64_t slots_taken;
@@ -369,6 +370,9 @@ size_t sl_image_span(const struct sl_image *image);
 bool sl_image_sliced(const struct sl_image *image);
 void sl_image_layout(const struct sl_image *image, const size_t *region, struct sl_layout *layout);
 size_t sl_image_host_offset(const struct sl_image *image, const size_t *origin);
+bool sl_image_holds(const struct sl_image *image, const size_t *origin, const size_t *region);
+size_t sl_image_place_offset(const struct sl_image *image, const size_t *origin, size_t *row_pitch,
+			     size_t *slice_pitch);
 
 /* svm.c */
 bool sl_svm_at(struct sl_session *session, const void *pointer, size_t *room);

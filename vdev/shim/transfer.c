@@ -164,21 +164,24 @@ static void count_bytes(struct sl_session *session, size_t word, size_t size)
 }
 
 /*
- * Does the transfer's work here and now, where the device works on the buffer's bytes in place and all earlier commands
+ * Does the transfer's work here and now, where the device works on the object's bytes in place and all earlier commands
  * of the queue are over; those of a queue that is in order are waited for where the program waits anyway. Returns false
  * where it is to be sent as a command.
  */
 static bool transfer_stood_in(struct sl_transfer *t, void *pointer, cl_int *status)
 {
 	uint8_t *bytes;
-	if (!sl_queue_stands_in(t->queue, t->wait_count, t->event) || t->mem->as.mem.image ||
+	if (!sl_queue_stands_in(t->queue, t->wait_count, t->event) ||
 	    (t->read && !t->blocking && t->size > READ_AT_ONCE_MAX) || !sl_mem_in_place(t->mem, t->size, &bytes))
 		return false;
 	if (!sl_queue_take_after(t->queue, t->blocking, &t->earlier))
 		return false;
 	struct sl_layout layout = t->layout;
 	size_t offset = t->offset;
-	if (t->region) {
+	if (t->mem->as.mem.image) {
+		offset = sl_image_place_offset(t->mem->as.mem.image, t->origin, &layout.place_row_pitch,
+					       &layout.place_slice_pitch);
+	} else if (t->region) {
 		offset = t->origin[2] * t->buffer_slice_pitch + t->origin[1] * t->buffer_row_pitch + t->origin[0];
 		layout.place_row_pitch = t->buffer_row_pitch;
 		layout.place_slice_pitch = t->buffer_slice_pitch;

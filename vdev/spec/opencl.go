@@ -793,7 +793,7 @@ var openCLOwn = []Call{
 	{Number: 1004, Name: "unreserve", Form: Special, Wire: []Field{scalar("cl_ulong", "offset")}},
 	// Locate answers with the arena offset of a buffer's bytes, filled with pages,
 	// and with 1 where the device works on them in place, which is so of all of a
-	// Session's buffers or of none.
+	// Session's buffers or of none, and of all of its images or of none.
 	{Number: 1005, Name: "locate", Form: Special, Wait: Accepted, Wire: []Field{handle(Mem, "buffer")}},
 	// Access waits for what the queue holds and keeps a buffer's range for the
 	// shim to read or write in place, until Leave.

@@ -225,6 +225,80 @@ static void parts(cl_mem mem)
 	MUST(clReleaseMemObject(part));
 }
 
+enum { WIDTH = 24, HEIGHT = 6, DEPTH = 3, TEXELS = WIDTH * HEIGHT * DEPTH };
+
+/* Whether a part of the image is of one value and the rest of another. */
+static bool inner_is(const cl_uint *texels, const size_t *whole, const size_t *at, const size_t *part, cl_uint inner,
+		     cl_uint outer)
+{
+	for (size_t z = 0; z < whole[2]; z++)
+		for (size_t y = 0; y < whole[1]; y++)
+			for (size_t x = 0; x < whole[0]; x++) {
+				bool in = x >= at[0] && x < at[0] + part[0] && y >= at[1] && y < at[1] + part[1] &&
+					  z >= at[2] && z < at[2] + part[2];
+				if (texels[(z * whole[1] + y) * whole[0] + x] != (in ? inner : outer))
+					return false;
+			}
+	return true;
+}
+
+/* An image of each shape: fills by the device between what the host writes, maps and reads, whether it waits or not. */
+static void image_in_turns(const char *name, const cl_image_desc *description, const size_t *whole, const size_t *at,
+			   const size_t *part)
+{
+	const cl_image_format format = {CL_RGBA, CL_UNSIGNED_INT8};
+	const size_t none[3] = {0};
+	cl_uint texels[TEXELS], back[TEXELS], count = (cl_uint)(whole[0] * whole[1] * whole[2]);
+	cl_mem image = MUST_MAKE(clCreateImage(context, 0, &format, description, NULL, &status));
+	bool right = true;
+	size_t row = 0, slice = 0;
+	for (cl_uint round = 1; round <= 40; round++) {
+		cl_uint color[4] = {round, 0, 0, 0};
+		for (cl_uint i = 0; i < count; i++)
+			texels[i] = 200 + round;
+		MUST(clEnqueueWriteImage(queue, image, round % 3 != 0, none, whole, 0, 0, texels, 0, NULL, NULL));
+		MUST(clEnqueueFillImage(queue, image, color, at, part, 0, NULL, NULL));
+		uint8_t *mapped = MUST_MAKE(clEnqueueMapImage(queue, image, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, at,
+							      part, &row, &slice, 0, NULL, NULL, &status));
+		right = right && *(cl_uint *)(void *)mapped == round;
+		size_t rows = description->image_type == CL_MEM_OBJECT_IMAGE1D_ARRAY ? slice : row;
+		for (size_t z = 0; z < part[2]; z++)
+			for (size_t y = 0; y < part[1]; y++)
+				for (size_t x = 0; x < part[0]; x++)
+					*(cl_uint *)(void *)(mapped + z * slice + y * rows + 4 * x) = round * 3;
+		MUST(clEnqueueUnmapMemObject(queue, image, mapped, 0, NULL, NULL));
+		memset(back, 0, sizeof(back));
+		MUST(clEnqueueReadImage(queue, image, round % 2 != 0, none, whole, 0, 0, back, 0, NULL, NULL));
+		MUST(clFinish(queue));
+		right = right && inner_is(back, whole, at, part, round * 3, 200 + round);
+	}
+	say("%s: %s, rows %zu, slices %zu", name, right ? "right" : "wrong", row, slice);
+	MUST(clReleaseMemObject(image));
+}
+
+static void images(void)
+{
+	const cl_image_desc line = {.image_type = CL_MEM_OBJECT_IMAGE1D, .image_width = WIDTH};
+	const cl_image_desc flat = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = WIDTH, .image_height = HEIGHT};
+	const cl_image_desc solid = {.image_type = CL_MEM_OBJECT_IMAGE3D,
+				     .image_width = WIDTH,
+				     .image_height = HEIGHT,
+				     .image_depth = DEPTH};
+	const cl_image_desc lines = {
+		.image_type = CL_MEM_OBJECT_IMAGE1D_ARRAY, .image_width = WIDTH, .image_array_size = HEIGHT};
+	const cl_image_desc flats = {.image_type = CL_MEM_OBJECT_IMAGE2D_ARRAY,
+				     .image_width = WIDTH,
+				     .image_height = HEIGHT,
+				     .image_array_size = DEPTH};
+	const size_t of_line[] = {WIDTH, 1, 1}, of_flat[] = {WIDTH, HEIGHT, 1}, of_solid[] = {WIDTH, HEIGHT, DEPTH};
+	say("# images");
+	image_in_turns("1D", &line, of_line, (size_t[]){3, 0, 0}, (size_t[]){5, 1, 1});
+	image_in_turns("2D", &flat, of_flat, (size_t[]){3, 2, 0}, (size_t[]){5, 3, 1});
+	image_in_turns("3D", &solid, of_solid, (size_t[]){3, 2, 1}, (size_t[]){5, 3, 2});
+	image_in_turns("1D array", &lines, of_flat, (size_t[]){3, 2, 0}, (size_t[]){5, 3, 1});
+	image_in_turns("2D array", &flats, of_solid, (size_t[]){3, 2, 1}, (size_t[]){5, 3, 2});
+}
+
 static cl_mem shared;
 static _Atomic bool stop;
 
@@ -299,6 +373,7 @@ int main(void)
 	events(mem);
 	interrupted(mem);
 	parts(mem);
+	images();
 	threads(mem);
 	MUST(clReleaseMemObject(mem));
 	MUST(clReleaseKernel(kernel));
