@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"sluice/vdev/record"
@@ -28,6 +29,10 @@ var (
 // SessionMax bounds the Sessions of one Lease at a time.
 const SessionMax = 64
 
+// preparePause is how long the next Session's segment waits when one was taken: to fill it with pages takes a core that the
+// program that has just come needs.
+const preparePause = 200 * time.Millisecond
+
 // Limits is what a Lease may use.
 type Limits struct {
 	// PlatformIndex is the place of the devices' platform in the loader's list.
@@ -39,6 +44,8 @@ type Limits struct {
 	HeaderFolder string
 	// Output is where kernels print; nil where nobody takes it.
 	Output *Output
+	// Segment is one that was made before, for the first Session, or nil.
+	Segment *Segment
 	// Unpacked is closed when what the tenant has built before is where the driver
 	// looks for it; nil where nothing is to come.
 	Unpacked <-chan struct{}
@@ -105,28 +112,30 @@ func NewLease(limits Limits) (*Lease, error) {
 		l.worksInPlace = !limits.Steady && l.tryInPlace()
 	}()
 	l.imagesInPlace = sync.OnceValue(l.tryImagesInPlace)
-	l.prepare()
+	if limits.Segment != nil {
+		l.segments <- limits.Segment.segment
+	} else {
+		go l.prepare()
+	}
 	return l, nil
 }
 
 // prepare makes the next Session's segment ahead of its need.
 func (l *Lease) prepare() {
-	go func() {
-		if s, err := newSegment(); err == nil {
-			select {
-			case l.segments <- s:
-			default:
-				s.close()
-			}
+	if s, err := newSegment(); err == nil {
+		select {
+		case l.segments <- s:
+		default:
+			s.close()
 		}
-	}()
+	}
 }
 
 // segment takes the prepared segment, or makes one.
 func (l *Lease) segment() (segment, error) {
 	select {
 	case s := <-l.segments:
-		l.prepare()
+		time.AfterFunc(preparePause, l.prepare)
 		return s, nil
 	default:
 		return newSegment()

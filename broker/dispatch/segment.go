@@ -81,6 +81,18 @@ func newSegment() (segment, error) {
 	return s, nil
 }
 
+// Segment is a Session's shared memory that no Lease has yet.
+type Segment struct{ segment }
+
+// NewSegment makes one while there is time, before there is a Lease.
+func NewSegment() (*Segment, error) {
+	s, err := newSegment()
+	if err != nil {
+		return nil, err
+	}
+	return &Segment{s}, nil
+}
+
 // populate touches every page of b, aligned to pages, on this process's account.
 func populate(b []byte) {
 	if len(b) == 0 || unix.Madvise(b, unix.MADV_POPULATE_WRITE) == nil {

@@ -14,13 +14,14 @@ type leaseServer struct {
 	*dispatch.Lease
 }
 
-func openLease(a handover.Assign, unpacked <-chan struct{}) (worker.Server, error) {
+// openLease opens a Lease whose first Session has a segment that is there already.
+func openLease(segment *dispatch.Segment, a handover.Assign, unpacked <-chan struct{}) (worker.Server, error) {
 	output, err := dispatch.TakeOutput()
 	if err != nil {
 		return nil, err
 	}
 	limits := dispatch.Limits{
-		Output: output, Unpacked: unpacked, HeaderFolder: filepath.Join(os.TempDir(), "headers"), PlatformIndex: a.PlatformIndex,
+		Output: output, Segment: segment, Unpacked: unpacked, HeaderFolder: filepath.Join(os.TempDir(), "headers"), PlatformIndex: a.PlatformIndex,
 	}
 	for _, d := range a.Devices {
 		limits.Devices = append(limits.Devices, dispatch.Device(d))

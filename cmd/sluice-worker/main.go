@@ -105,12 +105,19 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	segment, err := dispatch.NewSegment()
+	if err != nil {
+		return fmt.Errorf("making a session's memory: %w", err)
+	}
 	ready := handover.Ready{Devices: len(devices), LoadMs: time.Since(began).Milliseconds()}
 	log.Info("drivers loaded", "devices", ready.Devices, "load_ms", ready.LoadMs)
 
+	open := func(a handover.Assign, unpacked <-chan struct{}) (worker.Server, error) {
+		return openLease(segment, a, unpacked)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	return worker.New(ready, os.Getenv(handover.BuildsVariable), openLease, log).Run(ctx, listener)
+	return worker.New(ready, os.Getenv(handover.BuildsVariable), open, log).Run(ctx, listener)
 }
 
 func controlListener() (*net.UnixListener, error) {
