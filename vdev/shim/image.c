@@ -206,17 +206,57 @@ static cl_int image_describe(struct sl_image *image, const cl_image_format *form
 	return status;
 }
 
+static struct sl_made_image made_image(const sl_object *mem, cl_mem_flags flags)
+{
+	const struct sl_image *image = mem->as.mem.image;
+	const cl_image_desc *d = &image->description;
+	return (struct sl_made_image){.wholes = mem->context->as.context.wholes,
+				      .flags = flags,
+				      .format = image->format,
+				      .type = d->image_type,
+				      .most = {d->image_width, d->image_height, d->image_depth, d->image_array_size}};
+}
+
+/* Whether an image as large or larger, and else the same, was made before. */
+static bool made_before(struct sl_session *session, const struct sl_made_image *like)
+{
+	bool found = false;
+	pthread_mutex_lock(&session->making);
+	for (size_t i = 0; i < SL_CONFIRMED_MAX && !found; i++) {
+		const struct sl_made_image *made = &session->made_images[i];
+		found = made->wholes == like->wholes && made->flags == like->flags && made->type == like->type &&
+			memcmp(&made->format, &like->format, sizeof(like->format)) == 0;
+		for (int k = 0; k < 4 && found; k++)
+			found = like->most[k] <= made->most[k];
+	}
+	pthread_mutex_unlock(&session->making);
+	return found;
+}
+
+static void note_made(struct sl_session *session, const struct sl_made_image *made)
+{
+	pthread_mutex_lock(&session->making);
+	session->made_images[session->next_made_image++ % SL_CONFIRMED_MAX] = *made;
+	pthread_mutex_unlock(&session->making);
+}
+
+/* Makes the image at the worker. Nobody waits for one whose like it has made, as nobody does for a buffer. */
 static cl_int image_create(sl_object *mem, sl_object *from, cl_mem_flags flags)
 {
 	struct sl_session *session = mem->session;
 	const struct sl_image *image = mem->as.mem.image;
 	const cl_image_desc *d = &image->description;
-	struct sl_slot *slot = sl_slot_take(session);
-	return sl_finish(session, slot,
-			 sl_send_clCreateImage(session, slot, mem->context, mem, flags,
-					       image->format.image_channel_order, image->format.image_channel_data_type,
-					       d->image_type, d->image_width, d->image_height, d->image_depth,
-					       d->image_array_size, from ? d->image_row_pitch : 0, from));
+	const struct sl_made_image like = made_image(mem, flags);
+	struct sl_slot *slot = !from && made_before(session, &like) ? NULL : sl_slot_take(session);
+	cl_int status = sl_send_clCreateImage(session, slot, mem->context, mem, flags,
+					      image->format.image_channel_order, image->format.image_channel_data_type,
+					      d->image_type, d->image_width, d->image_height, d->image_depth,
+					      d->image_array_size, from ? d->image_row_pitch : 0, from);
+	if (slot)
+		status = sl_finish(session, slot, status);
+	if (slot && !from && status == CL_SUCCESS)
+		note_made(session, &like);
+	return status;
 }
 
 /* Copies the program's bytes into a new image. */

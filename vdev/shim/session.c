@@ -93,6 +93,7 @@ static void forget_in_child(void)
 	pthread_cond_init(&session->untaken, NULL);
 	pthread_mutex_init(&session->handles, NULL);
 	pthread_mutex_init(&session->staging, NULL);
+	pthread_mutex_init(&session->making, NULL);
 	pthread_mutex_init(&session->svm_lock, NULL);
 }
 
@@ -155,6 +156,7 @@ static struct sl_session *session_open(void)
 	pthread_mutex_init(&session->handles, NULL);
 	pthread_mutex_init(&session->staging, NULL);
 	pthread_mutex_init(&session->watching, NULL);
+	pthread_mutex_init(&session->making, NULL);
 	pthread_mutex_init(&session->svm_lock, NULL);
 	sem_init(&session->slots_free, 0, SL_SLOT_COUNT);
 	atomic_store(&session->spin, SPIN_MAX / 4);

@@ -2,7 +2,7 @@
  * The Sluice shim: an OpenCL driver that forwards each call to a worker.
  *
  * Lock order: session.c's connecting, then a session's watching, then its staging, then its
- * handles, then its ring; svm_lock is taken last. No lock is held while a caller's code runs.
+ * handles, then its ring; making and svm_lock are taken last. No lock is held while a caller's code runs.
  */
 #ifndef SL_SHIM_H
 #define SL_SHIM_H
@@ -72,6 +72,15 @@ struct sl_image {
 	cl_image_desc description;
 	size_t element_size;
 	size_t row_pitch, slice_pitch; /* of the program's memory, or without gaps */
+};
+
+/* An image that the driver has made; the like of it, and smaller ones, need not be asked for. */
+struct sl_made_image {
+	uint32_t wholes; /* of its context; 0 where there is none */
+	cl_mem_flags flags;
+	cl_image_format format;
+	cl_mem_object_type type;
+	size_t most[4]; /* width, height, depth, layers */
 };
 
 /* A launch that the driver has accepted; the like of it need not be asked again. */
@@ -241,6 +250,10 @@ struct sl_session {
 	uint64_t head;
 	/* 1 where the devices work on buffers, and on images, in place, -1 where not, 0 while it is unknown */
 	_Atomic int in_place, images_in_place;
+
+	pthread_mutex_t making;
+	struct sl_made_image made_images[SL_CONFIRMED_MAX];
+	unsigned next_made_image;
 
 	sem_t slots_free;
 	_Atomic uint64_t slots_taken;

@@ -242,6 +242,26 @@ static bool inner_is(const cl_uint *texels, const size_t *whole, const size_t *a
 	return true;
 }
 
+/* Images like one that there was, smaller ones, and one that cannot be. */
+static void images_alike(const cl_image_format *format, const cl_image_desc *like, const size_t *at, const size_t *part)
+{
+	cl_image_desc smaller = *like, larger = *like;
+	const size_t one[] = {1, 1, 1};
+	cl_uint color[4] = {77, 0, 0, 0}, texel = 0;
+	smaller.image_width--;
+	larger.image_width = (size_t)1 << 40;
+	for (int i = 0; i < 20; i++) {
+		cl_mem image = MUST_MAKE(clCreateImage(context, 0, format, i % 2 ? &smaller : like, NULL, &status));
+		MUST(clEnqueueFillImage(queue, image, color, at, part, 0, NULL, NULL));
+		MUST(clEnqueueReadImage(queue, image, CL_TRUE, at, one, 0, 0, &texel, 0, NULL, NULL));
+		EXPECT(texel == 77);
+		MUST(clReleaseMemObject(image));
+	}
+	cl_int status = CL_SUCCESS;
+	cl_mem none = clCreateImage(context, 0, format, &larger, NULL, &status);
+	say("far too large: %s", none ? "made" : status == CL_SUCCESS ? "none without a reason" : "refused");
+}
+
 /* An image of each shape: fills by the device between what the host writes, maps and reads, whether it waits or not. */
 static void image_in_turns(const char *name, const cl_image_desc *description, const size_t *whole, const size_t *at,
 			   const size_t *part)
@@ -274,6 +294,7 @@ static void image_in_turns(const char *name, const cl_image_desc *description, c
 	}
 	say("%s: %s, rows %zu, slices %zu", name, right ? "right" : "wrong", row, slice);
 	MUST(clReleaseMemObject(image));
+	images_alike(&format, description, at, part);
 }
 
 static void images(void)
