@@ -25,6 +25,8 @@ const (
 
 	// lastStatsTimeout bounds the wait for a worker's last counts before it is ended.
 	lastStatsTimeout = 200 * time.Millisecond
+	// freedWaitMax bounds the wait for the workers of ended Leases.
+	freedWaitMax = 5 * time.Second
 	// buildsTimeout bounds the wait for what it has compiled.
 	buildsTimeout = 2 * time.Second
 )
@@ -56,24 +58,15 @@ func (h *hold) end(why lease.EventKind) {
 func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error) {
 	began := time.Now()
 	id, token := randomHex(idBytes), randomHex(tokenBytes)
-	s.mutex.Lock()
-	if s.stopping {
-		s.mutex.Unlock()
-		return lease.Lease{}, fmt.Errorf("%w: the daemon is stopping", errNotServed)
-	}
+	ctx, cancel := context.WithTimeout(ctx, grantWaitMax)
+	defer cancel()
 	// Its time begins when it has a worker, for which it may have to wait.
 	reserved := r
 	reserved.Duration = min(r.Duration+grantWaitMax, lease.DurationMax)
-	granted, err := s.ledger.Grant(began, id, token, reserved)
+	granted, devices, err := s.reserve(ctx, id, token, reserved)
 	if err != nil {
-		s.mutex.Unlock()
 		return lease.Lease{}, err
 	}
-	devices := s.devicesOf(granted)
-	s.mutex.Unlock()
-
-	ctx, cancel := context.WithTimeout(ctx, grantWaitMax)
-	defer cancel()
 	worker, err := s.assign(ctx, granted, devices, r.Duration)
 	if err != nil {
 		s.abandon(granted)
@@ -90,6 +83,43 @@ func (s *Server) grant(ctx context.Context, r lease.Request) (lease.Lease, error
 		"devices", held.Devices(), "memory_bytes", held.MemoryBytes(), "worker_pid", worker.PID,
 		"duration_ms", time.Since(began).Milliseconds())
 	return held, nil
+}
+
+// reserve takes a Lease's Slices. Where there is too little while workers of ended Leases still go, it waits for those: to
+// whoever has just given a Slice back it is free.
+func (s *Server) reserve(ctx context.Context, id, token string, r lease.Request) (lease.Lease, []device.Device, error) {
+	timeout := time.NewTimer(freedWaitMax)
+	defer timeout.Stop()
+	for {
+		s.mutex.Lock()
+		if s.stopping {
+			s.mutex.Unlock()
+			return lease.Lease{}, nil, fmt.Errorf("%w: the daemon is stopping", errNotServed)
+		}
+		granted, err := s.ledger.Grant(time.Now(), id, token, r)
+		devices, going := s.devicesOf(granted), s.going()
+		s.mutex.Unlock()
+		if err == nil || !errors.Is(err, lease.ErrNoCapacity) || going == nil {
+			return granted, devices, err
+		}
+		select {
+		case <-going:
+		case <-timeout.C:
+			return lease.Lease{}, nil, err
+		case <-ctx.Done():
+			return lease.Lease{}, nil, err
+		}
+	}
+}
+
+// going is closed when the Slices of a Lease that has ended are free; nil where there is none. The caller has the mutex.
+func (s *Server) going() <-chan struct{} {
+	for _, h := range s.held {
+		if h.ending != "" {
+			return h.freed
+		}
+	}
+	return nil
 }
 
 // devicesOf finds the Devices of a Lease's Slices, in their order; none where the pool has lost one. The caller has the

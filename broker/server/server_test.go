@@ -353,6 +353,30 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestSlicesOfAnEndedLeaseAreWaitedFor asks for the whole pool when the Lease that has it has ended and its worker still goes.
+func TestSlicesOfAnEndedLeaseAreWaitedFor(t *testing.T) {
+	b := start(t, nil)
+	free := b.freeBytes(t)
+	held := b.grant(t, request(free))
+	for range 10 {
+		released := make(chan error, 1)
+		go func() { released <- b.Release(testContext(t), held.ID) }()
+		for {
+			leases, err := b.Leases(testContext(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(leases) == 0 {
+				break
+			}
+		}
+		held = b.grant(t, request(free))
+		if err := <-released; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestBrokenDriverLeavesAnEmptyPool(t *testing.T) {
 	b := start(t, func(c *server.Config) { c.WorkerPath = "/bin/false" })
 	devices, reason, err := b.Devices(testContext(t))
