@@ -156,7 +156,7 @@ func (a *adaptive) next(s *stream, now int64, slots int, shared Share) (from, to
 	}
 	horizon := now + int64(horizonPatience*s.forecast.patience)
 	w := prospect{
-		now: now, free: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots,
+		now: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots,
 		turn: shared.Turn, gap: shared.Gap, impatient: latest <= now || s.hopeless >= probeAfter,
 	}
 	first, ok := a.planner.best(w)

@@ -57,11 +57,11 @@ func (p *planner) end(to int) int {
 // prospect is what a plan needs beside its items.
 type prospect struct {
 	now, horizon int64
-	// free is when the device is, turn how long a batch may hold it, gap how long others have it between two.
-	free, turn, gap int64
-	table           *latency
-	maxSize         int
-	slots           int
+	// turn is how long a batch may hold the device, gap how long others have it between two.
+	turn, gap int64
+	table     *latency
+	maxSize   int
+	slots     int
 	// impatient is set where nothing is worth waiting for.
 	impatient bool
 }
@@ -83,7 +83,7 @@ type step struct {
 func (p *planner) best(w prospect) (first step, ok bool) {
 	clear(p.sizes[:p.count+1])
 	p.work = 0
-	p.fronts[0][0] = state{free: w.free, first: none}
+	p.fronts[0][0] = state{free: w.now, first: none}
 	p.sizes[0] = 1
 	for i := range p.count {
 		p.skip(i)

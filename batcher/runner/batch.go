@@ -38,8 +38,7 @@ type batch struct {
 }
 
 // dispatch takes the calls of a Batch out of the queue and gives them a slot: of an endpoint whose devices nobody else has,
-// of the one with most slots. Its context
-// is that of its first caller, until detach.
+// of the one with most slots. Its context is that of its first caller, until detach.
 func (l *lane) dispatch(formed batcher.Batch, now int64) *batch {
 	b := &batch{Batch: formed, calls: make([]*call, len(formed.Requests)), dispatched: now, present: len(formed.Requests)}
 	for i, id := range formed.Requests {

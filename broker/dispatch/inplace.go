@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryInPlace finds out whether all the devices work in place.
-func (l *Lease) tryInPlace() bool {
+// everyDevice says whether try finds the same of all the Lease's devices.
+func (l *Lease) everyDevice(try func(C.cl_device_id) bool) bool {
 	for _, d := range l.devices {
-		if !worksInPlace(d.driver) {
+		if !try(d.driver) {
 			return false
 		}
 	}
@@ -30,6 +30,11 @@ func worksInPlace(device C.cl_device_id) bool {
 	if C.clGetDeviceInfo(device, C.CL_DEVICE_TYPE, C.size_t(unsafe.Sizeof(kind)), unsafe.Pointer(&kind), nil) != C.CL_SUCCESS || kind != C.CL_DEVICE_TYPE_CPU {
 		return false
 	}
+	return onDevice(device, copiesInPlace)
+}
+
+// onDevice has a device tried with a context and a queue of its own, and two pages of memory.
+func onDevice(device C.cl_device_id, try func(C.cl_context, C.cl_command_queue, []byte) bool) bool {
 	memory, err := unix.Mmap(-1, 0, 2*pageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return false
@@ -46,6 +51,11 @@ func worksInPlace(device C.cl_device_id) bool {
 		return false
 	}
 	defer C.clReleaseCommandQueue(queue)
+	return try(context, queue, memory)
+}
+
+func copiesInPlace(context C.cl_context, queue C.cl_command_queue, memory []byte) bool {
+	var status C.cl_int
 	// As buffers lie in the arena: at a page, or at the least alignment of a small one.
 	from, to := memory[smallBytes:2*smallBytes], memory[pageBytes:pageBytes+smallBytes]
 	source := C.clCreateBuffer(context, C.CL_MEM_USE_HOST_PTR, smallBytes, unsafe.Pointer(&from[0]), &status)
@@ -69,7 +79,7 @@ func worksInPlace(device C.cl_device_id) bool {
 	return true
 }
 
-// inPlace waits for what tryInPlace has found out.
+// inPlace waits for what was found out.
 func (l *Lease) inPlace() bool {
 	<-l.tried
 	return l.worksInPlace

@@ -6,8 +6,6 @@ import "C"
 import (
 	"bytes"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // triedImages are of each shape that has rows or slices of its own, with elements of triedElement bytes.
@@ -25,40 +23,17 @@ var triedImages = []struct {
 
 const triedElement = 4
 
-// tryImagesInPlace finds out whether the devices work on the bytes behind an image's host pointer themselves, and have them
+// imagesInPlace finds out whether the device works on the bytes behind an image's host pointer themselves, and has them
 // there without gaps.
-func (l *Lease) tryImagesInPlace() bool {
-	for _, d := range l.devices {
-		if !imagesInPlace(d.driver) {
-			return false
-		}
-	}
-	return true
-}
-
 func imagesInPlace(device C.cl_device_id) bool {
-	memory, err := unix.Mmap(-1, 0, pageBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return false
-	}
-	defer unix.Munmap(memory)
-	var status C.cl_int
-	context := C.clCreateContext(nil, 1, &device, nil, nil, &status)
-	if status != C.CL_SUCCESS {
-		return false
-	}
-	defer C.clReleaseContext(context)
-	queue := C.clCreateCommandQueue(context, device, 0, &status)
-	if status != C.CL_SUCCESS {
-		return false
-	}
-	defer C.clReleaseCommandQueue(queue)
-	for i := range triedImages {
-		if !imageInPlace(context, queue, i, memory) {
-			return false
+	return onDevice(device, func(context C.cl_context, queue C.cl_command_queue, memory []byte) bool {
+		for i := range triedImages {
+			if !imageInPlace(context, queue, i, memory) {
+				return false
+			}
 		}
-	}
-	return true
+		return true
+	})
 }
 
 // imageInPlace has the host write an image's bytes twice, and looks whether the device reads them, and maps them where they

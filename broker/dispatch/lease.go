@@ -109,9 +109,9 @@ func NewLease(limits Limits) (*Lease, error) {
 	l.describe()
 	go func() {
 		defer close(l.tried)
-		l.worksInPlace = !limits.Steady && l.tryInPlace()
+		l.worksInPlace = !limits.Steady && l.everyDevice(worksInPlace)
 	}()
-	l.imagesInPlace = sync.OnceValue(l.tryImagesInPlace)
+	l.imagesInPlace = sync.OnceValue(func() bool { return l.everyDevice(imagesInPlace) })
 	if limits.Segment != nil {
 		l.segments <- limits.Segment.segment
 	} else {

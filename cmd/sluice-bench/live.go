@@ -92,14 +92,20 @@ type liveRow struct {
 }
 
 func (b *liveBench) flags() *flag.FlagSet {
-	flags := flag.NewFlagSet("live", flag.ContinueOnError)
-	flags.StringVar(&b.sluice, "sluice", "", "the sluice program (default: beside this one)")
-	flags.StringVar(&b.function, "function", "build/examples/mlp/mlp", "the program of the function mlp")
-	flags.StringVar(&b.json, "json", "", "where the rows are written as JSON")
+	flags := b.flagsOf("live")
 	flags.StringVar(&b.loads, "loads", "0.5,0.8,1,1.3", "arrivals in parts of the capacity")
 	flags.IntVar(&b.rounds, "rounds", 3, "times that each policy is measured at each point")
 	flags.DurationVar(&b.duration, "duration", 1500*time.Millisecond, "of one measurement")
 	flags.DurationVar(&b.slo, "slo", 50*time.Millisecond, "within which an answer is on time")
+	return flags
+}
+
+// flagsOf are those of every benchmark on running functions.
+func (b *liveBench) flagsOf(name string) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.StringVar(&b.sluice, "sluice", "", "the sluice program (default: beside this one)")
+	flags.StringVar(&b.function, "function", "build/examples/mlp/mlp", "the program of the function mlp")
+	flags.StringVar(&b.json, "json", "", "where the rows are written as JSON")
 	return flags
 }
 

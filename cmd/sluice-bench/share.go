@@ -56,10 +56,7 @@ type shareRow struct {
 }
 
 func (b *shareBench) flags() *flag.FlagSet {
-	flags := flag.NewFlagSet("share", flag.ContinueOnError)
-	flags.StringVar(&b.sluice, "sluice", "", "the sluice program (default: beside this one)")
-	flags.StringVar(&b.function, "function", "build/examples/mlp/mlp", "the program of the function mlp")
-	flags.StringVar(&b.json, "json", "", "where the rows are written as JSON")
+	flags := b.flagsOf("share")
 	flags.IntVar(&b.rounds, "rounds", 5, "times that each point is measured")
 	flags.DurationVar(&b.duration, "duration", 3*time.Second, "of one measurement")
 	flags.DurationVar(&b.slo, "slo", 25*time.Millisecond, "within which an answer is on time")

@@ -138,13 +138,7 @@ func workerOf(t *testing.T, holder string) (int, error) {
 // Functions run as plain processes where there is no containerd; their programs use a leased slice all the same.
 func TestProcessSandbox(t *testing.T) {
 	plain := startAnother(t)
-	yaml := "apiVersion: sluice/v1\nkind: Function\nname: simple\ncommand: [" + filepath.Join(running.folder, "simple/simple") + "]\n" +
-		"device: {api: opencl, memory: 64Mi}\n"
-	file := filepath.Join(plain.folder, "function.yaml")
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	output(t, plain.command(t, "deploy", "-f", file))
+	plain.deploySimple(t, "{api: opencl, memory: 64Mi}")
 	output(t, plain.command(t, "invoke", "simple", "--address", plain.address, simpleRequest))
 	out, err := plain.command(t, "image", "build", filepath.Join(running.folder, "simple")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--sandbox containerd") {

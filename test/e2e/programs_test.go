@@ -142,13 +142,7 @@ func TestSeveralDevicesOfOneDriver(t *testing.T) {
 	if ok, _ := regexp.MatchString(`^pthread-.* 67108864\npthread-.* 67108864\nright\n$`, got); !ok {
 		t.Errorf("the program says %q", got)
 	}
-	file := filepath.Join(two.folder, "function.yaml")
-	yaml := "apiVersion: sluice/v1\nkind: Function\nname: simple\ncommand: [" + filepath.Join(running.folder, "simple/simple") + "]\n" +
-		"device: {api: opencl, memory: 64Mi, count: 2}\n"
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	output(t, two.command(t, "deploy", "-f", file))
+	two.deploySimple(t, "{api: opencl, memory: 64Mi, count: 2}")
 	output(t, two.command(t, "invoke", "simple", "--address", two.address, simpleRequest))
 	if leases := output(t, two.command(t, "leases")); !strings.Contains(leases, "opencl-0-0,opencl-0-1") {
 		t.Errorf("the function's instance holds:\n%s", leases)
@@ -175,6 +169,18 @@ func startAnother(t *testing.T, variables ...string) *system {
 		}
 	})
 	return another
+}
+
+// deploySimple deploys simple as a plain process with a device.
+func (s *system) deploySimple(t *testing.T, device string) {
+	t.Helper()
+	file := filepath.Join(s.folder, "function.yaml")
+	yaml := "apiVersion: sluice/v1\nkind: Function\nname: simple\ncommand: [" + filepath.Join(running.folder, "simple/simple") + "]\n" +
+		"device: " + device + "\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output(t, s.command(t, "deploy", "-f", file))
 }
 
 // The program's exit code is the command's, and nothing stays leased.
