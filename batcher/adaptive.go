@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// horizonPatience is how far ahead arrivals are expected, in times that a request is ready to wait. What lies
-	// further ahead is too uncertain to give up something for it.
-	horizonPatience = 0.6
+	// horizonPatience is how far ahead batches are planned one by one, in times that a request is ready to wait. What lies
+	// further ahead is too uncertain for it.
+	horizonPatience = 0.25
 	// maxClasses is for how many shape classes what was learned is kept.
 	maxClasses = 64
 	// probeAfter is how many requests are shed in a row before one is run all the same: what was learned may be
@@ -63,7 +63,7 @@ func (a *adaptive) Arrive(r Request) {
 	at, _ := slices.BinarySearchFunc(s.queue, r, order)
 	s.queue = slices.Insert(s.queue, at, r)
 	s.used = r.Arrival
-	s.forecast.arrive(r.Arrival, s.due(r, r.Arrival)-r.Arrival)
+	s.forecast.arrive(r.Arrival, s.due(r, r.Arrival)-r.Arrival, r.Size)
 	a.queued[r.ID] = s
 }
 
@@ -156,8 +156,11 @@ func (a *adaptive) next(s *stream, now int64, slots int, shared Share) (from, to
 	}
 	horizon := now + int64(horizonPatience*s.forecast.patience)
 	w := prospect{
-		now: now, horizon: horizon, table: s.latency, maxSize: a.limits.MaxSize, slots: slots,
+		now: now, horizon: horizon, patience: s.forecast.patience, table: s.latency, maxSize: a.limits.MaxSize, slots: slots,
 		turn: shared.Turn, gap: shared.Gap, impatient: latest <= now || s.hopeless >= probeAfter,
+	}
+	if interval := s.forecast.interval(now); interval > 0 {
+		w.arrivals = 1 / interval
 	}
 	first, ok := a.planner.best(w)
 	if ok && first.start <= now && first.to <= real && shared.Until > now {
@@ -204,6 +207,7 @@ func (a *adaptive) fill(s *stream, now int64) (real int) {
 			}
 			one.due = min(one.due, s.due(r, now))
 			one.rows += int32(min(r.Size, math.MaxInt32/maxQueued))
+			one.requests++
 			one.value += weight(r)
 		}
 		one.end = i
@@ -220,7 +224,10 @@ func (a *adaptive) fill(s *stream, now int64) (real int) {
 	for i := together; i <= int(expected) && p.count < maxItems; i += together {
 		at := now + int64(float64(i)*interval)
 		first := now + int64(float64(i-together+1)*interval)
-		p.items[p.count] = item{at: at, due: first + int64(s.forecast.patience), rows: int32(together), value: float32(together)}
+		p.items[p.count] = item{
+			at: at, due: first + int64(s.forecast.patience),
+			rows: max(1, int32(float64(together)*s.forecast.rows)), requests: int32(together), value: float32(together),
+		}
 		p.count++
 	}
 	return real

@@ -17,16 +17,18 @@ type forecast struct {
 	count    int
 	gap      float64
 	patience float64
+	rows     float64
 }
 
-// arrive takes in a request with patience nanoseconds until its answer is of no use.
-func (f *forecast) arrive(at, patience int64) {
+// arrive takes in a request of a size with patience nanoseconds until its answer is of no use.
+func (f *forecast) arrive(at, patience int64, rows int) {
 	patience = min(patience, maxPatience)
 	if f.count == 0 {
-		f.last, f.patience = at, float64(patience)
+		f.last, f.patience, f.rows = at, float64(patience), float64(rows)
 	}
 	weight := 1 / math.Min(float64(f.count+1), forecastGaps)
 	f.patience += (float64(patience) - f.patience) * weight
+	f.rows += (float64(rows) - f.rows) * weight
 	if f.count > 0 {
 		weight = 1 / math.Min(float64(f.count), forecastGaps)
 		f.gap += (float64(max(at-f.last, 0)) - f.gap) * weight

@@ -7,16 +7,16 @@ import (
 
 const (
 	// latencySamples is how many durations are remembered of one size.
-	latencySamples = 24
-	// spreadSamples is how many durations are remembered in parts of what was expected.
-	spreadSamples = 64
+	latencySamples = 48
 	// exactSizes are sizes that each have a point of the table; above, there are pointsPerOctave.
 	exactSizes      = 32
 	pointsPerOctave = 8
-	// spreadQuantile is the part of batches that shall keep within the bound.
-	spreadQuantile = 0.55
 	// reach is how far beyond the largest measured size a size may be tried, as a factor.
 	reach = 2
+	// hopeStep is how much larger than a measured size one may be that is tried as if it took no longer, as a factor.
+	hopeStep = 1.25
+	// smoothPasses is how often neighbours are taken into account, and theirs.
+	smoothPasses = 2
 	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
 	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
@@ -65,12 +65,16 @@ func newGrid(maxSize int) grid {
 type latency struct {
 	grid   *grid
 	points []point
-	// expected and bound are nanoseconds by point: the middle, and what all but few batches keep to. largest is the
-	// point of the largest size that was measured, -1 while none was; beyond usable, both are out of reach.
+	// expected and bound are nanoseconds by point: the middle, and what is reckoned with where an answer must be on time,
+	// which is more for sizes that were not measured. largest is the point of the largest size that was measured, -1
+	// while none was; beyond usable, both are out of reach.
 	expected, bound []int64
 	largest, usable int
 	spread          spread
+	odds            odds
 	blocks          []block
+	// smooth are the points' values with what their neighbours tell of them.
+	smooth, smoother []float64
 	// learned counts all durations, steady the ratios since the last drift.
 	learned, steady int
 	// hopeful is set while the table is made for exploration; explore counts down to it, rarity is where it began.
@@ -97,6 +101,7 @@ func newLatency(g *grid) *latency {
 	return &latency{
 		grid: g, points: make([]point, n), expected: make([]int64, n), bound: make([]int64, n), largest: -1, usable: -1,
 		explore: exploreAfter, rarity: exploreAfter, blocks: make([]block, 0, n),
+		smooth: make([]float64, n), smoother: make([]float64, n),
 	}
 }
 
@@ -190,13 +195,15 @@ func (p *point) middle() float64 {
 // refresh computes expected and bound: an isotonic regression of the means (pool adjacent violators), straight lines
 // between measured sizes and, beyond them, on with the slope of the upper half of what is measured.
 func (l *latency) refresh() {
+	l.odds.set(&l.spread)
+	l.setSmooth()
 	l.blocks = l.blocks[:0]
 	for i := 0; i <= l.largest; i++ {
 		p := &l.points[i]
 		if p.count == 0 {
 			continue
 		}
-		b := block{p.value, float64(min(p.count, latencySamples)), i}
+		b := block{l.smooth[i], float64(min(p.count, latencySamples)), i}
 		for len(l.blocks) > 0 && l.blocks[len(l.blocks)-1].value >= b.value {
 			last := l.blocks[len(l.blocks)-1]
 			l.blocks = l.blocks[:len(l.blocks)-1]
@@ -205,11 +212,44 @@ func (l *latency) refresh() {
 		}
 		l.blocks = append(l.blocks, b)
 	}
-	margin := l.spread.quantile(spreadQuantile)
 	last := l.trusted()
-	l.interpolate(last, margin)
-	l.extrapolate(last, margin)
+	l.interpolate(last)
+	l.extrapolate(last)
 	l.doubt()
+}
+
+// setSmooth moves each measured point towards the straight line between its neighbours: as far as its own samples are
+// uncertain, and less the less it is explained by that. Else a size would be kept to because it was lucky.
+func (l *latency) setSmooth() {
+	for i := range l.points[:l.largest+1] {
+		l.smooth[i] = l.points[i].value
+	}
+	deviation := l.spread.deviation()
+	if deviation <= 0 {
+		return
+	}
+	variance := func(at int) float64 {
+		v := deviation * l.smooth[at]
+		return v * v / float64(min(l.points[at].count, latencySamples))
+	}
+	for range smoothPasses {
+		copy(l.smoother, l.smooth)
+		low, middle := -1, -1
+		for high := range l.points[:l.largest+1] {
+			if l.points[high].count == 0 {
+				continue
+			}
+			if low >= 0 {
+				part := float64(l.grid.sizes[middle]-l.grid.sizes[low]) / float64(l.grid.sizes[high]-l.grid.sizes[low])
+				line := (1-part)*l.smooth[low] + part*l.smooth[high]
+				off, own := l.smooth[middle]-line, variance(middle)
+				chance := own + (1-part)*(1-part)*variance(low) + part*part*variance(high)
+				l.smoother[middle] -= off * own / max(chance, off*off)
+			}
+			low, middle = middle, high
+		}
+		l.smooth, l.smoother = l.smoother, l.smooth
+	}
 }
 
 // doubt bounds what is not known, or of another time, by what is: a batch should not take longer than its halves one after
@@ -234,19 +274,20 @@ func (l *latency) trusted() int {
 	return last
 }
 
-// guess sets a point from what is sure about it and what a straight line adds. It is hoped to take less than the line
-// says, so that it is tried, but must be on time even if it takes more.
-func (l *latency) guess(at int, sure, more, margin float64) {
-	if l.hopeful {
+// guess sets a point from what is sure about a smaller one and what a straight line adds. It is hoped to take less than the
+// line says, so that it is tried, but must be on time even if it takes more.
+func (l *latency) guess(at, smaller int, sure, more float64) {
+	size, known := float64(l.grid.sizes[at]), float64(l.grid.sizes[smaller])
+	if l.hopeful && size <= max(known*hopeStep, known+1) {
 		more = 0
 	}
 	l.expected[at] = int64(sure + more*hopedSlope)
-	l.bound[at] = int64((sure + more*fearedSlope) * margin)
+	l.bound[at] = int64(sure + more*fearedSlope)
 	l.usable = at
 }
 
 // interpolate fills the table up to a measured point.
-func (l *latency) interpolate(last int, margin float64) {
+func (l *latency) interpolate(last int) {
 	measured, at, lowValue := -1, 0, 0.0
 	for i := 0; i <= last; i++ {
 		if l.points[i].count == 0 {
@@ -256,16 +297,16 @@ func (l *latency) interpolate(last int, margin float64) {
 			at++
 		}
 		value := l.blocks[at].value
-		l.guess(i, value, 0, margin)
+		l.guess(i, i, value, 0)
 		if measured < 0 {
 			for j := range i {
-				l.guess(j, value, 0, margin)
+				l.guess(j, i, value, 0)
 			}
 		} else {
 			low, from := lowValue, float64(l.grid.sizes[measured])
 			for j := measured + 1; j < i; j++ {
 				part := (float64(l.grid.sizes[j]) - from) / (float64(l.grid.sizes[i]) - from)
-				l.guess(j, low, (value-low)*part, margin)
+				l.guess(j, measured, low, (value-low)*part)
 			}
 		}
 		measured, lowValue = i, value
@@ -274,7 +315,7 @@ func (l *latency) interpolate(last int, margin float64) {
 
 // extrapolate fills the table beyond the last measured point: a batch there is hoped to take less than the slope says, so
 // that it is tried, but must be on time even if it takes more.
-func (l *latency) extrapolate(last int, margin float64) {
+func (l *latency) extrapolate(last int) {
 	top, size := float64(l.expected[last]), float64(l.grid.sizes[last])
 	slope := top / size
 	half := int(l.grid.point[(l.grid.sizes[last]+1)/2])
@@ -286,46 +327,6 @@ func (l *latency) extrapolate(last int, margin float64) {
 			l.expected[i], l.bound[i] = Never, Never
 			continue
 		}
-		l.guess(i, top, slope*(float64(l.grid.sizes[i])-size), margin)
+		l.guess(i, last, top, slope*(float64(l.grid.sizes[i])-size))
 	}
-}
-
-// spread is a sliding window of durations in parts of what was expected, kept sorted too.
-type spread struct {
-	recent, sorted [spreadSamples]float64
-	count          int
-}
-
-func (s *spread) add(ratio float64) {
-	n := min(s.count, spreadSamples)
-	at := s.count % spreadSamples
-	if n == spreadSamples {
-		old, _ := slices.BinarySearch(s.sorted[:], s.recent[at])
-		copy(s.sorted[old:], s.sorted[old+1:])
-		n--
-	}
-	s.recent[at] = ratio
-	s.count++
-	to, _ := slices.BinarySearch(s.sorted[:n], ratio)
-	copy(s.sorted[to+1:n+1], s.sorted[to:n])
-	s.sorted[to] = ratio
-}
-
-// latest is the median of the last n ratios, of which there must be as many.
-func (s *spread) latest(n int) float64 {
-	last := make([]float64, 0, driftSamples)
-	for i := range n {
-		last = append(last, s.recent[(s.count-1-i)%spreadSamples])
-	}
-	slices.Sort(last)
-	return last[n/2]
-}
-
-// quantile is 1 while nothing is known.
-func (s *spread) quantile(part float64) float64 {
-	n := min(s.count, spreadSamples)
-	if n == 0 {
-		return 1
-	}
-	return s.sorted[int(part*float64(n-1)+0.5)]
 }

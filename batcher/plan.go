@@ -1,26 +1,32 @@
 package batcher
 
+import "math"
+
 const (
 	// maxItems bounds what one plan looks at; where more is queued or expected, neighbours are taken together.
 	maxItems = 88
 	// maxQueued bounds how many of them are of the queue.
-	maxQueued = 44
-	// maxWork bounds the steps of one plan. Where it is used up, what is further ahead counts as dropped.
+	maxQueued = 64
+	// maxWork bounds the batches that one plan tries. Where it is used up, plans end where they are.
 	maxWork = 8192
 	// maxStates bounds the states that are kept after an item.
 	maxStates = 16
 	// waitGain is how many more requests must be on time for a plan that begins with waiting.
 	waitGain = 1
-	// haste is the part of a request's value that is gone at the horizon: of plans that answer as many, the one that
-	// answers sooner leaves more room for what nobody expects.
-	haste = 0.05
+	// haste is the part of a request's value that is gone when it has waited as long as it may: of plans that answer as
+	// many, the one that answers sooner leaves more room for what nobody expects.
+	haste = 0.08
+	// minChance is how likely the first of a batch must be on time: below, the batch does better without it.
+	minChance = 0.3
+	// outlookDeviations is how many standard deviations of a Poisson process are reckoned with in what comes after a plan.
+	outlookDeviations = 2
 )
 
 // item is one request, or a few neighbours, in a plan.
 type item struct {
-	at, due int64
-	rows    int32
-	value   float32
+	at, due        int64
+	rows, requests int32
+	value          float32
 	// end is how much of the queue is dealt with after it, for an item of the queue.
 	end int
 }
@@ -36,27 +42,12 @@ type state struct {
 
 const none = -1
 
-// planner finds the best sequence of batches for a list of items, each batch of neighbours. Its memory is used again.
-type planner struct {
-	items  [maxItems]item
-	count  int
-	begin  int // how much of the queue comes before the items
-	fronts [maxItems + 1][maxStates]state
-	sizes  [maxItems + 1]int
-	work   int
-}
-
-// end is how much of the queue the items before to stand for.
-func (p *planner) end(to int) int {
-	if to == 0 {
-		return p.begin
-	}
-	return p.items[to-1].end
-}
-
 // prospect is what a plan needs beside its items.
 type prospect struct {
+	// Batches are planned one by one until the horizon; what comes after it is estimated.
 	now, horizon int64
+	// patience is how long a request can wait, in nanoseconds, arrivals how many come per nanosecond.
+	patience, arrivals float64
 	// turn is how long a batch may hold the device, gap how long others have it between two.
 	turn, gap int64
 	table     *latency
@@ -64,11 +55,6 @@ type prospect struct {
 	slots     int
 	// impatient is set where nothing is worth waiting for.
 	impatient bool
-}
-
-// worth is the value of a request that is answered at a time, next to one that is answered now.
-func (w *prospect) worth(at int64) float32 {
-	return 1 - haste*float32(at-w.now)/float32(max(w.horizon-w.now, 1))
 }
 
 // step is the beginning of a plan: to run the items of [from, to) at start.
@@ -79,76 +65,197 @@ type step struct {
 	value    float32
 }
 
+// planner finds the best sequence of batches for a list of items, each batch of neighbours. Its memory is used again.
+type planner struct {
+	prospect
+	items [maxItems]item
+	count int
+	begin int // how much of the queue comes before the items
+
+	// rows, requests and values are sums over the items before each; least is the earliest deadline from each on.
+	rows, requests [maxItems + 1]int32
+	values         [maxItems + 1]float32
+	least          [maxItems + 1]int64
+	// pace is the rate of requests on time that the device can keep up, per nanosecond, in batches of paceRows.
+	pace     float64
+	paceRows int
+
+	fronts [maxItems + 1][maxStates]state
+	sizes  [maxItems + 1]int
+	work   int
+	first  step
+	found  bool
+}
+
+// end is how much of the queue the items before to stand for.
+func (p *planner) end(to int) int {
+	if to == 0 {
+		return p.begin
+	}
+	return p.items[to-1].end
+}
+
 // best returns the first step of the best plan; ok is false where no item can be on time.
 func (p *planner) best(w prospect) (first step, ok bool) {
+	p.prospect = w
 	clear(p.sizes[:p.count+1])
-	p.work = 0
-	p.fronts[0][0] = state{free: w.now, first: none}
-	p.sizes[0] = 1
+	p.work, p.first, p.found = 0, step{}, false
+	p.sum()
+	p.setPace()
+	p.extend(0, state{free: w.now, first: none})
 	for i := range p.count {
-		p.skip(i)
-		p.batches(i, &w)
-	}
-	found := -1
-	for k, s := range p.fronts[p.count][:p.sizes[p.count]] {
-		value := s.value
-		if s.start > w.now && w.impatient {
-			continue
-		} else if s.start > w.now {
-			value -= waitGain
-		}
-		if s.first != none && (found < 0 || value > first.value) {
-			found = k
-			first = step{from: int(s.first >> 16), to: int(s.first & 0xffff), start: s.start, value: value}
+		for _, s := range p.fronts[i][:p.sizes[i]] {
+			p.extend(i, s)
 		}
 	}
-	for _, one := range p.items[first.from:first.to] {
-		first.rows += int(one.rows)
-	}
-	return first, found >= 0
+	p.first.rows = int(p.rows[p.first.to] - p.rows[p.first.from])
+	return p.first, p.found
 }
 
-// skip carries the states before item i over it.
-func (p *planner) skip(i int) {
-	for _, s := range p.fronts[i][:p.sizes[i]] {
-		p.add(i+1, s)
+func (p *planner) sum() {
+	for i, one := range p.items[:p.count] {
+		p.rows[i+1] = p.rows[i] + one.rows
+		p.requests[i+1] = p.requests[i] + one.requests
+		p.values[i+1] = p.values[i] + one.value
+	}
+	p.least[p.count] = Never
+	for i := p.count - 1; i >= 0; i-- {
+		p.least[i] = min(p.least[i+1], p.items[i].due)
 	}
 }
 
-// batches adds the states that follow from running the items from i on, for each size.
-func (p *planner) batches(i int, w *prospect) {
-	front := p.fronts[i][:p.sizes[i]]
-	rows, value := 0, float32(0)
-	at, due := w.now, Never
-	for j := i; j < p.count && p.work < maxWork; j++ {
-		one := &p.items[j]
-		rows += int(one.rows)
-		if rows > w.maxSize && j > i {
+// setPace finds the best size of batch to run for ever. No more requests make a batch than come while its first can
+// still wait.
+func (p *planner) setPace() {
+	p.pace, p.paceRows = 0, 1
+	each := float64(p.rows[p.count]) / float64(max(p.requests[p.count], 1))
+	for i, size := range p.table.grid.sizes {
+		expected := p.table.expected[i]
+		if p.table.bound[i] == Never || float64(expected) >= p.patience || p.tooLong(expected) && i > 0 {
 			return
 		}
-		at, due = max(at, one.at), min(due, one.due)
-		value += one.value
-		point := w.table.grid.point[min(rows, w.maxSize)]
-		expected, bound := w.table.expected[point], w.table.bound[point]
-		if bound == Never || max(at, front[0].free)+bound > due || w.turn > 0 && expected > w.turn && j > i {
-			return
+		requests := min(float64(size)/max(each, 1), p.arrivals*(p.patience-float64(expected)))
+		pace := requests / (float64(expected)/float64(p.slots) + float64(p.gap))
+		if pace > p.pace {
+			p.pace, p.paceRows = pace, size
 		}
-		for k := range front {
-			s := front[k]
-			if k+1 < len(front) && front[k+1].free <= at {
+	}
+}
+
+func (p *planner) tooLong(expected int64) bool { return p.turn > 0 && expected > p.turn }
+
+// extend tries the batches with which s, which has dealt with the items before head, can go on. Of batches of one length
+// only those are of use whose first items, but for the last one's, are at risk: where the first is safe, a later batch of
+// that length leaves items behind that are more urgent.
+func (p *planner) extend(head int, s state) {
+	extended := false
+	for length := 1; head+length <= p.count && p.work < maxWork; length++ {
+		fits := false
+		for from := head; from+length <= p.count; from++ {
+			p.work++
+			rows := int(p.rows[from+length] - p.rows[from])
+			if rows > p.maxSize && length > 1 {
 				continue
 			}
-			start := max(at, s.free)
-			if start+bound > due {
+			point := p.table.grid.point[min(rows, p.maxSize)]
+			expected, bound := p.table.expected[point], p.table.bound[point]
+			if bound == Never || p.tooLong(expected) && length > 1 {
 				break
 			}
-			if s.first == none {
-				s.first, s.start = int32(i<<16|(j+1)), start
+			fits = true
+			start := max(s.free, p.items[from+length-1].at)
+			gain, safe := p.gain(from, from+length, start, bound)
+			if gain < 0 {
+				// It is too late in longer batches, too.
+				if from == head {
+					head++
+				}
+				continue
 			}
-			p.work++
-			p.add(j+1, state{start + expected/int64(w.slots) + w.gap, s.value + value*w.worth(start+expected), s.first, s.start})
+			extended = true
+			p.take(s, from, from+length, start, expected, gain)
+			if safe {
+				break
+			}
+		}
+		if !fits {
+			break
 		}
 	}
+	if !extended && s.first != none {
+		p.finish(head, s)
+	}
+}
+
+// take goes on from s with a batch of the items of [from, to).
+func (p *planner) take(s state, from, to int, start, expected int64, gain float32) {
+	gain *= 1 - haste*float32(float64(start+expected-p.now)/max(p.patience, 1))
+	s.value += gain
+	s.free = start + expected/int64(p.slots) + p.gap
+	if s.first == none {
+		s.first, s.start = int32(from<<16|to), start
+	}
+	if s.free < p.horizon && to < p.count {
+		p.add(to, s)
+	} else {
+		p.finish(to, s)
+	}
+}
+
+// gain is what a batch of the items of [from, to) is worth, each item times the chance that it is on time, or negative
+// where the first is too late. safe says that none is at risk.
+func (p *planner) gain(from, to int, start, bound int64) (gain float32, safe bool) {
+	gain = p.values[to] - p.values[from]
+	odds := &p.table.odds
+	longest := start + int64(float64(bound)*odds.most)
+	if p.least[from] >= longest {
+		return gain, true
+	}
+	for i := from; i < to && p.least[i] < longest; i++ {
+		one := &p.items[i]
+		chance := odds.within(float64(one.due-start) / float64(bound))
+		if i == from && chance < minChance {
+			return -1, false
+		}
+		gain -= one.value * (1 - chance)
+	}
+	return gain, false
+}
+
+// finish compares a plan that is worked out up to s, with the items from i on left, with the best so far.
+func (p *planner) finish(i int, s state) {
+	value := s.value + p.outlook(i, s.free)
+	if s.start > p.now {
+		if p.impatient {
+			return
+		}
+		value -= waitGain
+	}
+	if !p.found || value > p.first.value {
+		p.found = true
+		p.first = step{from: int(s.first >> 16), to: int(s.first & 0xffff), start: s.start, value: value}
+	}
+}
+
+// outlook estimates what is gained of the items from i on, and of the arrivals after them, where the device is free at
+// free: what there is, or what the device can do at its best pace until the last of it is due, whichever is less. How
+// much comes is random, so that near equality some of both is lost.
+func (p *planner) outlook(i int, free int64) float32 {
+	for ; i < p.count; i++ {
+		rows := min(int(p.rows[p.count]-p.rows[i]), p.paceRows)
+		if p.items[i].due >= max(free, p.items[i].at)+p.table.bound[p.table.grid.point[rows]] {
+			break
+		}
+	}
+	there := float64(p.requests[p.count]-p.requests[i]) + p.arrivals*p.patience
+	value := float64(p.values[p.count]-p.values[i]) + p.arrivals*p.patience
+	until := float64(p.horizon-max(free, p.horizon)) + p.patience
+	spare := p.pace*until - there
+	if there <= 0 {
+		return 0
+	}
+	done := there + (spare-math.Sqrt(spare*spare+outlookDeviations*outlookDeviations*(there+1)))/2
+	return float32(done * value / there)
 }
 
 // add keeps a state unless another is as early and as good; the front stays sorted by time and value.

@@ -1,0 +1,70 @@
+package batcher
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// learned is a table that was told count durations of each size, in random order, with noise in parts of them.
+func learned(random *rand.Rand, sizes, count int, noise float64, duration func(size int) float64) *latency {
+	g := newGrid(sizes)
+	l := newLatency(&g)
+	for range count {
+		for _, i := range random.Perm(sizes) {
+			l.learn(i+1, int64(duration(i+1)*(1+noise*random.NormFloat64())))
+		}
+	}
+	l.hopeful = false
+	l.refresh()
+	return l
+}
+
+// TestLatencySmoothsNoise has few noisy durations of each size of a straight line, which neighbours together tell better
+// than each alone.
+func TestLatencySmoothsNoise(t *testing.T) {
+	line := func(size int) float64 { return 5e6 + 1e6*float64(size) }
+	var alone, smooth float64
+	for seed := range uint64(20) {
+		l := learned(rand.New(rand.NewPCG(seed, 1)), 32, 6, 0.08, line)
+		for i, p := range l.points {
+			want := line(i + 1)
+			alone += math.Pow(p.value/want-1, 2)
+			smooth += math.Pow(l.smooth[i]/want-1, 2)
+		}
+	}
+	if smooth > 0.7*alone {
+		t.Errorf("squared error %.4f with neighbours, %.4f without, want at most 0.7 of it", smooth, alone)
+	}
+}
+
+// TestLatencyKeepsSteps has durations that jump at powers of two: neighbours must not make the jump a slope.
+func TestLatencyKeepsSteps(t *testing.T) {
+	steps := func(size int) float64 { return 5e6 + 1e6*math.Exp2(math.Ceil(math.Log2(float64(size)))) }
+	for _, noise := range []float64{0, 0.02} {
+		l := learned(rand.New(rand.NewPCG(1, 1)), 32, 24, noise, steps)
+		for i, got := range l.expected {
+			if off := math.Abs(float64(got)/steps(i+1) - 1); off > 1.5*noise+1e-6 {
+				t.Errorf("noise %g: size %d is expected to take %d, %.1f percent off", noise, i+1, got, 100*off)
+			}
+		}
+	}
+}
+
+func TestOdds(t *testing.T) {
+	var s spread
+	var o odds
+	o.set(&s)
+	if o.within(1) != 1 || o.within(0.999) != 0 {
+		t.Errorf("with nothing known %g of batches take what is expected and %g less, want 1 and 0", o.within(1), o.within(0.999))
+	}
+	for i := range spreadSamples {
+		s.add(0.9 + 0.2*float64(i)/(spreadSamples-1))
+	}
+	o.set(&s)
+	for _, c := range []struct{ ratio, want float64 }{{0.8, 0}, {0.95, 0.25}, {1, 0.5}, {1.05, 0.75}, {1.1, 1}, {2, 1}} {
+		if got := float64(o.within(c.ratio)); math.Abs(got-c.want) > 0.03 {
+			t.Errorf("%.2f of batches are within %g of what is expected, want %g", got, c.ratio, c.want)
+		}
+	}
+}
