@@ -191,18 +191,23 @@ func (s *stream) patience(other int64) int64 {
 }
 
 // fill makes the planner's items: what is queued, then what is expected. Where that is too much, an item stands for a
-// group of requests, and what does not fit is not looked at. It returns how many items are of the queue.
+// group of requests: of those that the next batch may be made of, for so few that they leave little of its largest size
+// unused. What does not fit is not looked at. It returns how many items are of the queue.
 func (a *adaptive) fill(s *stream, now int64) (real int) {
 	p := &a.planner
 	p.count = 0
 	p.begin = a.feasible(s, now)
-	group := (len(s.queue) - p.begin + maxQueued - 1) / maxQueued
+	largest := a.grid.sizes[s.latency.usable]
+	group := max(1, int(float64(largest)/(largestItems*max(s.forecast.rows, 1))))
 	for i := p.begin; i < len(s.queue) && p.count < maxQueued; {
+		if p.count == maxFine {
+			group = max(group, (len(s.queue)-i+maxQueued-maxFine-1)/(maxQueued-maxFine))
+		}
 		one := item{at: now, due: Never}
 		first := i
 		for ; i < len(s.queue) && i < first+group; i++ {
 			r := s.queue[i]
-			if i > first && int(one.rows)+r.Size > a.limits.MaxSize {
+			if i > first && int(one.rows)+r.Size > largest {
 				break
 			}
 			one.due = min(one.due, s.due(r, now))

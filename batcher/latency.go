@@ -15,8 +15,10 @@ const (
 	reach = 2
 	// hopeStep is how much larger than a measured size one may be that is tried as if it took no longer, as a factor.
 	hopeStep = 1.25
-	// smoothPasses is how often neighbours are taken into account, and theirs.
-	smoothPasses = 2
+	// bandFactor bounds which sizes are neighbours: those within a factor of it, or within bandLeast.
+	bandFactor, bandLeast = 2, 2
+	// bendChance is what is still put down to chance of how far a size is off its neighbours' line, in variances.
+	bendChance = 2
 	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
 	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
@@ -28,9 +30,9 @@ const (
 	staleAfter = 64
 	// staleFactor is how far off the first new duration of such a size must be to replace what was measured of it.
 	staleFactor = 1.3
-	// driftSamples durations in a row whose middle is off by driftFactor mean that the device itself has become faster or
-	// slower.
-	driftSamples = 16
+	// driftSamples durations in a row whose middle is off by driftFactor, and by their deviation, mean that the device
+	// itself has become faster or slower.
+	driftSamples = 8
 	driftFactor  = 1.15
 )
 
@@ -74,21 +76,28 @@ type latency struct {
 	odds            odds
 	blocks          []block
 	// smooth are the points' values with what their neighbours tell of them.
-	smooth, smoother []float64
+	smooth []float64
 	// learned counts all durations, steady the ratios since the last drift.
 	learned, steady int
+	// slowness is what batches take now in parts of what the points say; latest are the samples that were taken last.
+	slowness float64
+	latest   [driftSamples]place
 	// hopeful is set while the table is made for exploration; explore counts down to it, rarity is where it began.
 	hopeful         bool
 	explore, rarity int
 }
 
 type point struct {
+	// samples are durations of a device of slowness 1, in a ring.
 	samples [latencySamples]int64
 	count   int
 	// value is the middle of the samples, newest the number of the last one among all of the table.
 	value  float64
 	newest int
 }
+
+// place is where a sample is kept: it was a point's sample of that number.
+type place struct{ point, number int }
 
 // block is a run of points that share a value.
 type block struct {
@@ -100,8 +109,8 @@ func newLatency(g *grid) *latency {
 	n := len(g.sizes)
 	return &latency{
 		grid: g, points: make([]point, n), expected: make([]int64, n), bound: make([]int64, n), largest: -1, usable: -1,
-		explore: exploreAfter, rarity: exploreAfter, blocks: make([]block, 0, n),
-		smooth: make([]float64, n), smoother: make([]float64, n),
+		slowness: 1, explore: exploreAfter, rarity: exploreAfter, blocks: make([]block, 0, n),
+		smooth: make([]float64, n),
 	}
 }
 
@@ -121,9 +130,11 @@ func (l *latency) learn(size int, duration int64) {
 		l.spread.add(float64(duration) / float64(l.expected[at]))
 		l.drift()
 	}
+	duration = max(1, int64(float64(duration)/l.slowness))
 	if p.count > 0 && l.age(p) > staleAfter && off(float64(duration)/p.value, staleFactor) {
 		p.count = 0
 	}
+	l.latest[l.learned%driftSamples] = place{at, p.count}
 	p.samples[p.count%latencySamples] = duration
 	p.count++
 	l.learned++
@@ -133,34 +144,31 @@ func (l *latency) learn(size int, duration int64) {
 	l.refresh()
 }
 
-// drift takes what is off by the same factor for a while as the device's own: sizes that were not measured since are off by it
-// too.
+// drift takes what is off by the same factor for a while as the device's own. All sizes take so much longer then, and the
+// samples that told of it say nothing about theirs.
 func (l *latency) drift() {
 	if l.steady++; l.steady < driftSamples {
 		return
 	}
 	middle := l.spread.latest(driftSamples)
-	if !off(middle, driftFactor) {
+	if !off(middle, max(driftFactor, 1+l.spread.deviation())) {
 		return
 	}
 	l.steady = 0
-	for i := range l.points {
-		if p := &l.points[i]; p.count > 0 && l.age(p) >= driftSamples {
-			p.scale(middle)
+	l.slowness *= middle
+	l.spread.scale(driftSamples, 1/middle)
+	for _, at := range l.latest {
+		p := &l.points[at.point]
+		if at.number < p.count && at.number >= p.count-latencySamples {
+			sample := &p.samples[at.number%latencySamples]
+			*sample = max(1, int64(float64(*sample)/middle))
+			p.value = p.middle()
 		}
 	}
 }
 
 // off says whether a ratio is further from one than a factor, either way.
 func off(ratio, factor float64) bool { return ratio > factor || ratio < 1/factor }
-
-// scale makes all that was measured of a point longer by a factor.
-func (p *point) scale(factor float64) {
-	for i := range p.samples[:min(p.count, latencySamples)] {
-		p.samples[i] = max(1, int64(float64(p.samples[i])*factor))
-	}
-	p.value *= factor
-}
 
 // count counts down to the next exploration, which is for one batch: longer, plans would build on sizes that are
 // hoped to be fast. It becomes rarer each time that it brings nothing.
@@ -218,38 +226,54 @@ func (l *latency) refresh() {
 	l.doubt()
 }
 
-// setSmooth moves each measured point towards the straight line between its neighbours: as far as its own samples are
+// setSmooth moves each measured point towards the straight line through its neighbours: as far as its own samples are
 // uncertain, and less the less it is explained by that. Else a size would be kept to because it was lucky.
 func (l *latency) setSmooth() {
-	for i := range l.points[:l.largest+1] {
-		l.smooth[i] = l.points[i].value
-	}
 	deviation := l.spread.deviation()
-	if deviation <= 0 {
-		return
-	}
-	variance := func(at int) float64 {
-		v := deviation * l.smooth[at]
-		return v * v / float64(min(l.points[at].count, latencySamples))
-	}
-	for range smoothPasses {
-		copy(l.smoother, l.smooth)
-		low, middle := -1, -1
-		for high := range l.points[:l.largest+1] {
-			if l.points[high].count == 0 {
-				continue
-			}
-			if low >= 0 {
-				part := float64(l.grid.sizes[middle]-l.grid.sizes[low]) / float64(l.grid.sizes[high]-l.grid.sizes[low])
-				line := (1-part)*l.smooth[low] + part*l.smooth[high]
-				off, own := l.smooth[middle]-line, variance(middle)
-				chance := own + (1-part)*(1-part)*variance(low) + part*part*variance(high)
-				l.smoother[middle] -= off * own / max(chance, off*off)
-			}
-			low, middle = middle, high
+	for i := range l.points[:l.largest+1] {
+		p := &l.points[i]
+		l.smooth[i] = p.value
+		if p.count == 0 || deviation <= 0 {
+			continue
 		}
-		l.smooth, l.smoother = l.smoother, l.smooth
+		if line, variance, ok := l.line(i, deviation); ok {
+			off, own := p.value-line, 1/p.precision(deviation)
+			l.smooth[i] -= off * own / max(own+variance, off*off/bendChance)
+		}
 	}
+}
+
+// line is where the straight line through the neighbours of a point meets its size, and the variance of that; the nearer
+// neighbours count more. It is the weighted least squares' of locally linear regression (Cleveland 1979).
+func (l *latency) line(at int, deviation float64) (value, variance float64, ok bool) {
+	size := float64(l.grid.sizes[at])
+	reach := max(size*(bandFactor-1), bandLeast) + 1
+	var n, x, y, xx, xy float64
+	for i := range l.points[:l.largest+1] {
+		p := &l.points[i]
+		distance := float64(l.grid.sizes[i]) - size
+		if p.count == 0 || i == at || math.Abs(distance) >= reach {
+			continue
+		}
+		weight := p.precision(deviation) * (1 - distance*distance/(reach*reach))
+		n, x, y = n+weight, x+weight*distance, y+weight*p.value
+		xx, xy = xx+weight*distance*distance, xy+weight*distance*p.value
+	}
+	if n == 0 {
+		return 0, 0, false
+	}
+	wide := xx - x*x/n
+	if wide <= 1e-9*xx { // one neighbour alone has no slope
+		return 0, 0, false
+	}
+	slope := (xy - x*y/n) / wide
+	return (y - slope*x) / n, 1/n + x*x/(n*n*wide), true
+}
+
+// precision is the inverse of the variance of the point's value.
+func (p *point) precision(deviation float64) float64 {
+	off := p.value * deviation
+	return float64(min(p.count, latencySamples)) / (off * off)
 }
 
 // doubt bounds what is not known, or of another time, by what is: a batch should not take longer than its halves one after
@@ -281,8 +305,8 @@ func (l *latency) guess(at, smaller int, sure, more float64) {
 	if l.hopeful && size <= max(known*hopeStep, known+1) {
 		more = 0
 	}
-	l.expected[at] = int64(sure + more*hopedSlope)
-	l.bound[at] = int64(sure + more*fearedSlope)
+	l.expected[at] = int64((sure + more*hopedSlope) * l.slowness)
+	l.bound[at] = int64((sure + more*fearedSlope) * l.slowness)
 	l.usable = at
 }
 
@@ -316,11 +340,11 @@ func (l *latency) interpolate(last int) {
 // extrapolate fills the table beyond the last measured point: a batch there is hoped to take less than the slope says, so
 // that it is tried, but must be on time even if it takes more.
 func (l *latency) extrapolate(last int) {
-	top, size := float64(l.expected[last]), float64(l.grid.sizes[last])
+	top, size := float64(l.expected[last])/l.slowness, float64(l.grid.sizes[last])
 	slope := top / size
 	half := int(l.grid.point[(l.grid.sizes[last]+1)/2])
 	if half < last {
-		slope = min(slope, (top-float64(l.expected[half]))/(size-float64(l.grid.sizes[half])))
+		slope = min(slope, (top-float64(l.expected[half])/l.slowness)/(size-float64(l.grid.sizes[half])))
 	}
 	for i := last + 1; i < len(l.grid.sizes); i++ {
 		if float64(l.grid.sizes[i]) > reach*size {

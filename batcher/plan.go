@@ -4,13 +4,14 @@ import "math"
 
 const (
 	// maxItems bounds what one plan looks at; where more is queued or expected, neighbours are taken together.
-	maxItems = 88
-	// maxQueued bounds how many of them are of the queue.
-	maxQueued = 64
+	maxItems = 152
+	// maxQueued bounds how many of them are of the queue, maxFine how many of these are kept small: a batch of the largest
+	// size is made of at least largestItems.
+	maxQueued, maxFine, largestItems = 128, 96, 32
 	// maxWork bounds the batches that one plan tries. Where it is used up, plans end where they are.
 	maxWork = 8192
 	// maxStates bounds the states that are kept after an item.
-	maxStates = 16
+	maxStates = 8
 	// waitGain is how many more requests must be on time for a plan that begins with waiting.
 	waitGain = 1
 	// haste is the part of a request's value that is gone when it has waited as long as it may: of plans that answer as

@@ -42,6 +42,15 @@ func (s *spread) latest(n int) float64 {
 	return last[n/2]
 }
 
+// scale multiplies the last n ratios.
+func (s *spread) scale(n int, factor float64) {
+	for i := range n {
+		s.recent[(s.count-1-i)%spreadSamples] *= factor
+	}
+	kept := s.sorted[:copy(s.sorted[:min(s.count, spreadSamples)], s.recent[:])]
+	slices.Sort(kept)
+}
+
 // quantile is 1 while nothing is known.
 func (s *spread) quantile(part float64) float64 {
 	n := min(s.count, spreadSamples)

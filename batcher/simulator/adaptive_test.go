@@ -24,14 +24,49 @@ func TestAdaptiveComesNearTheOptimum(t *testing.T) {
 	}
 }
 
+// TestAdaptiveFindsLargeBatches has a device that is fast only in batches far larger than any that was tried, or that a plan
+// looks at one by one.
+func TestAdaptiveFindsLargeBatches(t *testing.T) {
+	curve := Curve{Name: "large", MaxSize: 256, SLO: 25e6, durations: make([]int64, 257)}
+	for size := range curve.durations {
+		curve.durations[size] = int64(3e6 + 35e3*float64(size))
+	}
+	for _, load := range []float64{1, 1.5} {
+		if ratio := ratioOfAdaptive(t, curve, Processes()[0], load, 0); ratio < 0.95 {
+			t.Errorf("at %g of capacity: %.3f of the optimum, want 0.95", load, ratio)
+		}
+	}
+}
+
+// TestAdaptiveFollowsTheDevice has a device that is slower by half of the time. The optimum is the fast device's.
+func TestAdaptiveFollowsTheDevice(t *testing.T) {
+	curve := Published()[0]
+	rate := curve.Capacity()
+	policy, err := NewPolicy("adaptive", curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := Processes()[0]
+	setup := Setup{Curve: curve, Arrivals: process.Draw(11, rate, 8000, curve.SLO), Warmup: process.Draw(12, rate, 2000, curve.SLO), Slowdown: 1.5}
+	outcomes, err := Run(setup, policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ratio := float64(Goodput(outcomes)) / float64(len(outcomes)); ratio < 0.7 {
+		t.Errorf("%.3f of the requests are on time, want 0.70", ratio)
+	}
+}
+
 func ratioOfAdaptive(t *testing.T, curve Curve, process Process, load, noise float64) float64 {
 	rate := load * curve.Capacity()
 	policy, err := NewPolicy("adaptive", curve)
 	if err != nil {
 		t.Fatal(err)
 	}
+	// As many as it takes to learn sizes that are far apart.
+	warmup := 2000 * max(1, curve.MaxSize/maxCurveSize)
 	arrivals := process.Draw(11, rate, 2000, curve.SLO)
-	setup := Setup{Curve: curve, Arrivals: arrivals, Warmup: process.Draw(12, rate, 2000, curve.SLO), Noise: noise}
+	setup := Setup{Curve: curve, Arrivals: arrivals, Warmup: process.Draw(12, rate, warmup, curve.SLO), Noise: noise}
 	outcomes, err := Run(setup, policy)
 	if err != nil {
 		t.Fatal(err)

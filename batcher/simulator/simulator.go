@@ -27,7 +27,10 @@ type Setup struct {
 	Slots int
 	// Noise is the standard deviation of a batch's duration in parts of it.
 	Noise float64
-	Seed  uint64
+	// Slowdown is what batches take in each second phase of the device, in parts of what they take in the others; phases
+	// are exponential with a mean of 400 ms. 0 stands for 1.
+	Slowdown float64
+	Seed     uint64
 }
 
 // Outcome is what became of one Arrival. Dispatch and Completion are -1 where it was shed.
@@ -40,6 +43,9 @@ type Outcome struct {
 
 // OnTime says whether the answer came by the deadline.
 func (o Outcome) OnTime() bool { return o.Completion >= 0 && o.Completion <= o.Deadline }
+
+// phaseMean is the mean length of a device's phases, in nanoseconds.
+const phaseMean = 400e6
 
 // minDurationFactor bounds what noise makes of a duration.
 const minDurationFactor = 0.2
@@ -55,6 +61,9 @@ type run struct {
 	slots    int
 	now      int64
 	wakeAt   int64
+	// slow is set until phaseEnd in a phase of Slowdown, or not set.
+	slow     bool
+	phaseEnd int64
 }
 
 type flight struct {
@@ -145,8 +154,7 @@ func (r *run) decide() error {
 		if len(b.Requests) == 0 || len(b.Requests) != b.Size {
 			return fmt.Errorf("batch %d has %d requests and says %d", b.ID, len(b.Requests), b.Size)
 		}
-		duration := int64(float64(r.setup.Curve.Duration(b.Size)) * max(minDurationFactor, 1+r.setup.Noise*r.random.NormFloat64()))
-		end := r.now + duration
+		end := r.now + r.duration(b.Size)
 		for _, id := range b.Requests {
 			if !r.queued[id] {
 				return fmt.Errorf("batch %d takes request %d, which is not queued", b.ID, id)
@@ -165,6 +173,21 @@ func (r *run) decide() error {
 	}
 	r.wakeAt = decision.WakeAt
 	return nil
+}
+
+// duration draws how long a batch takes now.
+func (r *run) duration(size int) int64 {
+	factor := max(minDurationFactor, 1+r.setup.Noise*r.random.NormFloat64())
+	if r.setup.Slowdown > 0 {
+		for r.now >= r.phaseEnd {
+			r.slow = !r.slow
+			r.phaseEnd += int64(phaseMean * r.random.ExpFloat64())
+		}
+		if r.slow {
+			factor *= r.setup.Slowdown
+		}
+	}
+	return int64(float64(r.setup.Curve.Duration(size)) * factor)
 }
 
 // Goodput counts the outcomes that are on time.

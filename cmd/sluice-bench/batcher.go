@@ -20,6 +20,7 @@ type batcherBench struct {
 	policies, curves, arrivals, loads, noise string
 	json, events                             string
 	requests, warmup, seeds                  int
+	slowdown                                 float64
 }
 
 // batcherRow is one policy's result at one point, over all seeds.
@@ -38,8 +39,11 @@ type batcherRow struct {
 	Seeds    int `json:"seeds"`
 }
 
-// maxBatcherRequests bounds one run.
-const maxBatcherRequests = 1_000_000
+const (
+	// maxBatcherRequests bounds one run.
+	maxBatcherRequests = 1_000_000
+	maxSlowdown        = 100
+)
 
 func (b *batcherBench) flags() *flag.FlagSet {
 	flags := flag.NewFlagSet("batcher", flag.ContinueOnError)
@@ -48,6 +52,7 @@ func (b *batcherBench) flags() *flag.FlagSet {
 	flags.StringVar(&b.arrivals, "arrivals", "poisson,bursty", "arrivals: poisson, bursty, poisson-mixed, bursty-mixed (deadlines of 0.6 to 2 SLO), or files with a time in seconds a line")
 	flags.StringVar(&b.loads, "loads", "0.5,0.667,0.833,1,1.167,1.333,1.5", "arrival rates, in parts of the device's rate in batches that take half of the SLO")
 	flags.StringVar(&b.noise, "noise", "0", "standard deviations of a batch's duration, in parts of it")
+	flags.Float64Var(&b.slowdown, "slowdown", 1, "how much longer batches take for half of the time, in phases of 400 ms; the optimum is that of the fast device")
 	flags.IntVar(&b.requests, "requests", 4000, "requests of a run that count")
 	flags.IntVar(&b.warmup, "warmup", 2000, "requests before them, from which a policy may learn")
 	flags.IntVar(&b.seeds, "seeds", 3, "runs of each point, with other arrivals")
@@ -67,6 +72,9 @@ type batcherPlan struct {
 func (b *batcherBench) plan() (p batcherPlan, err error) {
 	if min(b.requests, b.seeds) < 1 || b.warmup < 0 || max(b.requests, b.warmup) > maxBatcherRequests {
 		return p, fmt.Errorf("requests and seeds must be at least 1, requests and warmup at most %d", maxBatcherRequests)
+	}
+	if !(b.slowdown >= 1 && b.slowdown <= maxSlowdown) {
+		return p, fmt.Errorf("slowdown must be from 1 to %d", maxSlowdown)
 	}
 	p.policies = strings.Split(b.policies, ",")
 	if b.policies == "all" {
@@ -172,7 +180,7 @@ func (b *batcherBench) measure(plan batcherPlan, curve simulator.Curve, process 
 	}
 	rate := load * curve.Capacity()
 	for seed := range uint64(b.seeds) {
-		setup := simulator.Setup{Curve: curve, Arrivals: process.Draw(2*seed, rate, b.requests, curve.SLO), Seed: seed}
+		setup := simulator.Setup{Curve: curve, Arrivals: process.Draw(2*seed, rate, b.requests, curve.SLO), Slowdown: b.slowdown, Seed: seed}
 		if b.warmup > 0 {
 			setup.Warmup = process.Draw(2*seed+1, rate, b.warmup, curve.SLO)
 		}
