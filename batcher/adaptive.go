@@ -224,9 +224,10 @@ func (a *adaptive) fill(s *stream, now int64) (real int) {
 	if interval <= 0 {
 		return real
 	}
-	expected := min(horizonPatience*s.forecast.patience/interval, float64(maxItems*a.limits.MaxSize))
-	together := max(1, int(expected)/(maxItems-p.count)+1)
-	for i := together; i <= int(expected) && p.count < maxItems; i += together {
+	expected := int(min(horizonPatience*s.forecast.patience/interval, float64(maxItems*largest)))
+	together := expected/(maxItems-p.count) + 1
+	together = min(together, max(1, int(float64(largest)/max(s.forecast.rows, 1))))
+	for i := together; i <= expected && p.count < maxItems; i += together {
 		at := now + int64(float64(i)*interval)
 		first := now + int64(float64(i-together+1)*interval)
 		p.items[p.count] = item{

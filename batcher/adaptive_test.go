@@ -82,6 +82,50 @@ func TestAdaptiveForgetsASlowStart(t *testing.T) {
 	}
 }
 
+// TestAdaptiveWithOutliers has a device at nearly its capacity that now and then takes twice as long, and a host that stalls
+// then, so that many requests come at once. Plans must not spend their work on what is hardly at risk, and run few requests
+// while many wait.
+func TestAdaptiveWithOutliers(t *testing.T) {
+	const ms = 1_000_000
+	random := rand.New(rand.NewPCG(1, 2))
+	a := newAdaptive(Limits{MaxSize: 32})
+	now, next, stall, ends, wakeAt := int64(0), int64(0), int64(0), Never, Never
+	running, id, hasty := Completion{}, uint64(0), 0
+	for range 50_000 {
+		now = max(now, min(ends, wakeAt, max(next, stall)))
+		if ends <= now {
+			a.Complete(running)
+			ends = Never
+		}
+		for now >= stall && next <= now {
+			id++
+			a.Arrive(Request{ID: id, Size: 1, Arrival: now, Deadline: next + 47*ms})
+			next += int64(random.ExpFloat64() * ms / 4)
+		}
+		slots := 0
+		if ends == Never {
+			slots = 1
+		}
+		decision := a.Decide(now, slots, Share{})
+		wakeAt = decision.WakeAt
+		for _, b := range decision.Batches {
+			factor := max(0.5, 1+0.15*random.NormFloat64())
+			if random.IntN(40) == 0 {
+				factor *= 2
+				stall = now + random.Int64N(2)*12*ms
+			}
+			running = Completion{Batch: b.ID, Size: b.Size, Duration: int64((2.5 + 0.15*float64(b.Size)) * factor * ms)}
+			ends = now + running.Duration
+			if b.Size < 12 && len(a.classes[""].queue) > 40 {
+				hasty++
+			}
+		}
+	}
+	if hasty > 20 {
+		t.Errorf("%d of %d batches were of fewer than 12 while more than 40 requests waited, want at most 20", hasty, a.batches)
+	}
+}
+
 // TestAdaptiveKeepsToMaxSize has a queue so long that a plan takes neighbours together.
 func TestAdaptiveKeepsToMaxSize(t *testing.T) {
 	a := newAdaptive(Limits{MaxSize: 4})

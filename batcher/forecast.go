@@ -3,8 +3,9 @@ package batcher
 import "math"
 
 const (
-	// forecastGaps is the number of gaps between arrivals over which the rate is averaged.
-	forecastGaps = 16
+	// The rate is averaged over the arrivals of half of a request's patience, as far as that is a number in these bounds:
+	// where the host was busy with something else, many come at once.
+	forecastGaps, maxForecastGaps = 16, 256
 	// maxPatience bounds what is taken for a request's patience, in nanoseconds.
 	maxPatience = 3600e9
 	// coldGaps is how many arrivals a forecast needs.
@@ -30,7 +31,7 @@ func (f *forecast) arrive(at, patience int64, rows int) {
 	f.patience += (float64(patience) - f.patience) * weight
 	f.rows += (float64(rows) - f.rows) * weight
 	if f.count > 0 {
-		weight = 1 / math.Min(float64(f.count), forecastGaps)
+		weight = 1 / min(float64(f.count), max(forecastGaps, min(f.patience/2/max(f.gap, 1), maxForecastGaps)))
 		f.gap += (float64(max(at-f.last, 0)) - f.gap) * weight
 	}
 	f.last = max(f.last, at)

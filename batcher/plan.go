@@ -9,7 +9,7 @@ const (
 	// size is made of at least largestItems.
 	maxQueued, maxFine, largestItems = 128, 96, 32
 	// maxWork bounds the batches that one plan tries. Where it is used up, plans end where they are.
-	maxWork = 8192
+	maxWork = 2048
 	// maxStates bounds the states that are kept after an item.
 	maxStates = 8
 	// waitGain is how many more requests must be on time for a plan that begins with waiting.
@@ -19,6 +19,8 @@ const (
 	haste = 0.08
 	// minChance is how likely the first of a batch must be on time: below, the batch does better without it.
 	minChance = 0.3
+	// sureChance is above what chance nothing is gained by leaving it out.
+	sureChance = 0.95
 	// outlookDeviations is how many standard deviations of a Poisson process are reckoned with in what comes after a plan.
 	outlookDeviations = 2
 )
@@ -146,7 +148,7 @@ func (p *planner) setPace() {
 func (p *planner) tooLong(expected int64) bool { return p.turn > 0 && expected > p.turn }
 
 // extend tries the batches with which s, which has dealt with the items before head, can go on. Of batches of one length
-// only those are of use whose first items, but for the last one's, are at risk: where the first is safe, a later batch of
+// only those are of use whose first items, but for the last one's, are at risk: where the first is not, a later batch of
 // that length leaves items behind that are more urgent.
 func (p *planner) extend(head int, s state) {
 	extended := false
@@ -165,7 +167,7 @@ func (p *planner) extend(head int, s state) {
 			}
 			fits = true
 			start := max(s.free, p.items[from+length-1].at)
-			gain, safe := p.gain(from, from+length, start, bound)
+			gain, chance := p.gain(from, from+length, start, bound)
 			if gain < 0 {
 				// It is too late in longer batches, too.
 				if from == head {
@@ -175,7 +177,7 @@ func (p *planner) extend(head int, s state) {
 			}
 			extended = true
 			p.take(s, from, from+length, start, expected, gain)
-			if safe {
+			if chance >= sureChance {
 				break
 			}
 		}
@@ -204,27 +206,33 @@ func (p *planner) take(s state, from, to int, start, expected int64, gain float3
 }
 
 // gain is what a batch of the items of [from, to) is worth, each item times the chance that it is on time, or negative
-// where the first is too late. safe says that none is at risk.
-func (p *planner) gain(from, to int, start, bound int64) (gain float32, safe bool) {
+// where the first is too late. first is the chance of the first.
+func (p *planner) gain(from, to int, start, bound int64) (gain, first float32) {
 	gain = p.values[to] - p.values[from]
 	odds := &p.table.odds
 	longest := start + int64(float64(bound)*odds.most)
 	if p.least[from] >= longest {
-		return gain, true
+		return gain, 1
 	}
+	first = 1
 	for i := from; i < to && p.least[i] < longest; i++ {
 		one := &p.items[i]
 		chance := odds.within(float64(one.due-start) / float64(bound))
-		if i == from && chance < minChance {
-			return -1, false
+		if i == from {
+			if first = chance; first < minChance {
+				return -1, first
+			}
 		}
 		gain -= one.value * (1 - chance)
 	}
-	return gain, false
+	return gain, first
 }
 
 // finish compares a plan that is worked out up to s, with the items from i on left, with the best so far.
 func (p *planner) finish(i int, s state) {
+	if i == p.count { // nobody is there to use what is left until the horizon
+		s.free = max(s.free, p.horizon)
+	}
 	value := s.value + p.outlook(i, s.free)
 	if s.start > p.now {
 		if p.impatient {
@@ -250,7 +258,7 @@ func (p *planner) outlook(i int, free int64) float32 {
 	}
 	there := float64(p.requests[p.count]-p.requests[i]) + p.arrivals*p.patience
 	value := float64(p.values[p.count]-p.values[i]) + p.arrivals*p.patience
-	until := float64(p.horizon-max(free, p.horizon)) + p.patience
+	until := float64(p.horizon-free) + p.patience
 	spare := p.pace*until - there
 	if there <= 0 {
 		return 0

@@ -9,6 +9,8 @@ const (
 	spreadCold    = 8
 	// oddsSteps is the number of steps of a table of odds.
 	oddsSteps = 32
+	// oddsTrim is the part of the ratios, as its inverse, that is left out at either end: nobody can plan for them.
+	oddsTrim = 32
 )
 
 // spread is a sliding window of durations in parts of what was expected, kept sorted too.
@@ -79,10 +81,13 @@ type odds struct {
 func (o *odds) set(s *spread) {
 	o.least, o.most = 1, 1
 	n := min(s.count, spreadSamples)
-	if n < spreadCold || s.sorted[0] == s.sorted[n-1] {
+	if n < spreadCold {
 		return
 	}
-	o.least, o.most = s.sorted[0], s.sorted[n-1]
+	o.least, o.most = s.sorted[n/oddsTrim], s.sorted[n-1-n/oddsTrim]
+	if o.least == o.most {
+		return
+	}
 	o.perStep = (o.most - o.least) / oddsSteps
 	below := 0
 	for i := range o.table {
