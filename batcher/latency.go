@@ -17,8 +17,9 @@ const (
 	hopeStep = 1.25
 	// bandFactor bounds which sizes are neighbours: those within a factor of it, or within bandLeast.
 	bandFactor, bandLeast = 2, 2
-	// bendChance is what is still put down to chance of how far a size is off its neighbours' line, in variances.
-	bendChance = 2
+	// bendChance is what is still put down to chance of how far a size is off its neighbours' line, in variances; with
+	// fewer than bendSamples samples it is more, as these may all be of one bad moment.
+	bendChance, bendSamples = 2, 4
 	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
 	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
@@ -238,7 +239,8 @@ func (l *latency) setSmooth() {
 		}
 		if line, variance, ok := l.line(i, deviation); ok {
 			off, own := p.value-line, 1/p.precision(deviation)
-			l.smooth[i] -= off * own / max(own+variance, off*off/bendChance)
+			bend := off * off / bendChance * float64(min(p.count, bendSamples)) / bendSamples
+			l.smooth[i] -= off * own / max(own+variance, bend)
 		}
 	}
 }
