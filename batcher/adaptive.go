@@ -211,7 +211,7 @@ func (a *adaptive) fill(s *stream, now int64) (real int) {
 				break
 			}
 			one.due = min(one.due, s.due(r, now))
-			one.rows += int32(min(r.Size, math.MaxInt32/maxQueued))
+			one.rows += int32(min(r.Size, math.MaxInt32/maxItems))
 			one.requests++
 			one.value += weight(r)
 		}

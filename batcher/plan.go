@@ -19,8 +19,8 @@ const (
 	haste = 0.08
 	// minChance is how likely the first of a batch must be on time: below, the batch does better without it.
 	minChance = 0.3
-	// sureChance is above what chance nothing is gained by leaving it out.
-	sureChance = 0.95
+	// fineTries is how many beginnings of a batch are tried one after the other; from there on, steps double.
+	fineTries = 4
 	// outlookDeviations is how many standard deviations of a Poisson process are reckoned with in what comes after a plan.
 	outlookDeviations = 2
 )
@@ -154,10 +154,11 @@ func (p *planner) extend(head int, s state) {
 	extended := false
 	for length := 1; head+length <= p.count && p.work < maxWork; length++ {
 		fits := false
-		for from := head; from+length <= p.count; from++ {
+		for from, tries := head, 0; from+length <= p.count; {
 			p.work++
 			rows := int(p.rows[from+length] - p.rows[from])
 			if rows > p.maxSize && length > 1 {
+				from++
 				continue
 			}
 			point := p.table.grid.point[min(rows, p.maxSize)]
@@ -167,19 +168,22 @@ func (p *planner) extend(head int, s state) {
 			}
 			fits = true
 			start := max(s.free, p.items[from+length-1].at)
-			gain, chance := p.gain(from, from+length, start, bound)
+			gain, safe := p.gain(from, from+length, start, bound)
 			if gain < 0 {
 				// It is too late in longer batches, too.
 				if from == head {
 					head++
 				}
+				from++
 				continue
 			}
 			extended = true
 			p.take(s, from, from+length, start, expected, gain)
-			if chance >= sureChance {
+			if safe {
 				break
 			}
+			tries++
+			from += 1 << max(0, tries-fineTries)
 		}
 		if !fits {
 			break
@@ -205,27 +209,24 @@ func (p *planner) take(s state, from, to int, start, expected int64, gain float3
 	}
 }
 
-// gain is what a batch of the items of [from, to) is worth, each item times the chance that it is on time, or negative
-// where the first is too late. first is the chance of the first.
-func (p *planner) gain(from, to int, start, bound int64) (gain, first float32) {
+// gain is what a batch of the items of [from, to) is worth, each item by the chance that it is on time, or negative where
+// the first is too late. safe says that none is at risk.
+func (p *planner) gain(from, to int, start, bound int64) (gain float32, safe bool) {
 	gain = p.values[to] - p.values[from]
 	odds := &p.table.odds
-	longest := start + int64(float64(bound)*odds.most)
+	longest := start + int64(float64(bound)*odds.tail)
 	if p.least[from] >= longest {
-		return gain, 1
+		return gain, true
 	}
-	first = 1
 	for i := from; i < to && p.least[i] < longest; i++ {
 		one := &p.items[i]
 		chance := odds.within(float64(one.due-start) / float64(bound))
-		if i == from {
-			if first = chance; first < minChance {
-				return -1, first
-			}
+		if i == from && chance < minChance {
+			return -1, false
 		}
 		gain -= one.value * (1 - chance)
 	}
-	return gain, first
+	return gain, false
 }
 
 // finish compares a plan that is worked out up to s, with the items from i on left, with the best so far.

@@ -9,8 +9,9 @@ const (
 	spreadCold    = 8
 	// oddsSteps is the number of steps of a table of odds.
 	oddsSteps = 32
-	// oddsTrim is the part of the ratios, as its inverse, that is left out at either end: nobody can plan for them.
-	oddsTrim = 32
+	// rareRatio is what a batch may take in a moment as bad as none that is remembered: after n of them the next is one with
+	// a chance of 1/(n+1) (Laplace's rule of succession).
+	rareRatio = 2
 )
 
 // spread is a sliding window of durations in parts of what was expected, kept sorted too.
@@ -70,39 +71,43 @@ func (s *spread) deviation() float64 {
 	return (s.quantile(0.84) - s.quantile(0.16)) / 2
 }
 
-// odds say how likely a batch takes at most some ratio of what was expected: surely not below least, surely within most,
-// and by the table in equal steps between them.
+// odds say how likely a batch takes at most some ratio of what was expected: surely not below least, surely within tail,
+// nearly so within most, and by the table in equal steps from least to most.
 type odds struct {
-	least, most, perStep float64
-	table                [oddsSteps + 1]float32
+	least, most, tail, perStep float64
+	table                      [oddsSteps + 1]float32
 }
 
 // set takes the odds from those ratios that were measured.
 func (o *odds) set(s *spread) {
-	o.least, o.most = 1, 1
+	o.least, o.most, o.tail = 1, 1, 1
 	n := min(s.count, spreadSamples)
 	if n < spreadCold {
 		return
 	}
-	o.least, o.most = s.sorted[n/oddsTrim], s.sorted[n-1-n/oddsTrim]
+	o.least, o.most = s.sorted[0], s.sorted[n-1]
+	o.tail = o.most
 	if o.least == o.most {
 		return
 	}
+	o.tail = max(o.most, rareRatio)
 	o.perStep = (o.most - o.least) / oddsSteps
 	below := 0
 	for i := range o.table {
 		for below < n && s.sorted[below] <= o.least+float64(i)*o.perStep {
 			below++
 		}
-		o.table[i] = float32(below) / float32(n)
+		o.table[i] = float32(below) / float32(n+1)
 	}
 }
 
 // within is the chance that a batch takes at most a ratio of what was expected.
 func (o *odds) within(ratio float64) float32 {
 	switch {
-	case ratio >= o.most:
+	case ratio >= o.tail:
 		return 1
+	case ratio >= o.most:
+		return o.table[oddsSteps]
 	case ratio < o.least:
 		return 0
 	}
