@@ -147,7 +147,8 @@ func (a *adaptive) next(s *stream, now int64, slots int, shared Share) (from, to
 		}
 		return 0, 1, now
 	}
-	real := a.fill(s, now)
+	interval := s.forecast.interval(now)
+	real := a.fill(s, now, interval)
 	latest := Never
 	if a.limits.MaxWait > 0 {
 		for _, r := range s.queue {
@@ -159,7 +160,7 @@ func (a *adaptive) next(s *stream, now int64, slots int, shared Share) (from, to
 		now: now, horizon: horizon, patience: s.forecast.patience, table: s.latency, maxSize: a.limits.MaxSize, slots: slots,
 		turn: shared.Turn, gap: shared.Gap, impatient: latest <= now || s.hopeless >= probeAfter,
 	}
-	if interval := s.forecast.interval(now); interval > 0 {
+	if interval > 0 {
 		w.arrivals = 1 / interval
 	}
 	first, ok := a.planner.best(w)
@@ -193,12 +194,13 @@ func (s *stream) patience(other int64) int64 {
 // fill makes the planner's items: what is queued, then what is expected. Where that is too much, an item stands for a
 // group of requests: of those that the next batch may be made of, for so few that they leave little of its largest size
 // unused. What does not fit is not looked at. It returns how many items are of the queue.
-func (a *adaptive) fill(s *stream, now int64) (real int) {
+func (a *adaptive) fill(s *stream, now int64, interval float64) (real int) {
 	p := &a.planner
 	p.count = 0
 	p.begin = a.feasible(s, now)
 	largest := a.grid.sizes[s.latency.usable]
-	group := max(1, int(float64(largest)/(largestItems*max(s.forecast.rows, 1))))
+	perBatch := float64(largest) / max(s.forecast.rows, 1)
+	group := max(1, int(perBatch/largestItems))
 	for i := p.begin; i < len(s.queue) && p.count < maxQueued; {
 		if p.count == maxFine {
 			group = max(group, (len(s.queue)-i+maxQueued-maxFine-1)/(maxQueued-maxFine))
@@ -220,13 +222,11 @@ func (a *adaptive) fill(s *stream, now int64) (real int) {
 		p.count++
 	}
 	real = p.count
-	interval := s.forecast.interval(now)
 	if interval <= 0 {
 		return real
 	}
 	expected := int(min(horizonPatience*s.forecast.patience/interval, float64(maxItems*largest)))
-	together := expected/(maxItems-p.count) + 1
-	together = min(together, max(1, int(float64(largest)/max(s.forecast.rows, 1))))
+	together := min(expected/(maxItems-p.count)+1, max(1, int(perBatch)))
 	for i := together; i <= expected && p.count < maxItems; i += together {
 		at := now + int64(float64(i)*interval)
 		first := now + int64(float64(i-together+1)*interval)

@@ -31,6 +31,38 @@ func TestAdaptiveRecoversFromOverestimates(t *testing.T) {
 	}
 }
 
+// testDevice runs a policy's batches one at a time; ends is Never while none runs.
+type testDevice struct {
+	adaptive     *adaptive
+	running      Completion
+	ends, wakeAt int64
+}
+
+// complete tells the policy of the batch that has ended by now, if one has.
+func (d *testDevice) complete(now int64) (ended bool) {
+	if now < d.ends {
+		return false
+	}
+	d.adaptive.Complete(d.running)
+	d.ends = Never
+	return true
+}
+
+func (d *testDevice) decide(now int64) []Batch {
+	slots := 0
+	if d.ends == Never {
+		slots = 1
+	}
+	decision := d.adaptive.Decide(now, slots, Share{})
+	d.wakeAt = decision.WakeAt
+	return decision.Batches
+}
+
+func (d *testDevice) run(now int64, b Batch, duration int64) {
+	d.running = Completion{Batch: b.ID, Size: b.Size, Duration: duration}
+	d.ends = now + duration
+}
+
 // TestAdaptiveForgetsASlowStart has a device that took twelve times as long when each size was tried, as while others start
 // beside it. By what was learned none is on time, and one by one few requests are.
 func TestAdaptiveForgetsASlowStart(t *testing.T) {
@@ -44,34 +76,22 @@ func TestAdaptiveForgetsASlowStart(t *testing.T) {
 			a.classes[""].latency.learn(size, 12*duration(size))
 		}
 	}
-	running := Completion{}
-	ends, wakeAt, onTime := Never, Never, 0
+	device, onTime := testDevice{adaptive: a, ends: Never, wakeAt: Never}, 0
 	for now, id := int64(0), uint64(0); id < count; now++ {
 		arrives := now%interval == 0
 		if arrives {
 			id++
 			a.Arrive(Request{ID: id, Size: 1, Arrival: now, Deadline: now + patience})
 		}
-		ended := now >= ends
-		if ended {
-			a.Complete(running)
-			ends = Never
-		}
-		if !arrives && !ended && now < wakeAt {
+		ended := device.complete(now)
+		if !arrives && !ended && now < device.wakeAt {
 			continue
 		}
-		slots := 0
-		if ends == Never {
-			slots = 1
-		}
-		decision := a.Decide(now, slots, Share{})
-		wakeAt = decision.WakeAt
-		for _, b := range decision.Batches {
+		for _, b := range device.decide(now) {
 			slowness := max(1, 12-int64(id)/500)
-			running = Completion{Batch: b.ID, Size: b.Size, Duration: slowness * duration(b.Size)}
-			ends = now + running.Duration
+			device.run(now, b, slowness*duration(b.Size))
 			for _, member := range b.Requests {
-				if member > count/2 && ends <= int64(member-1)*interval+patience {
+				if member > count/2 && device.ends <= int64(member-1)*interval+patience {
 					onTime++
 				}
 			}
@@ -89,33 +109,23 @@ func TestAdaptiveWithOutliers(t *testing.T) {
 	const ms = 1_000_000
 	random := rand.New(rand.NewPCG(1, 2))
 	a := newAdaptive(Limits{MaxSize: 32})
-	now, next, stall, ends, wakeAt := int64(0), int64(0), int64(0), Never, Never
-	running, id, hasty := Completion{}, uint64(0), 0
+	device := testDevice{adaptive: a, ends: Never, wakeAt: Never}
+	now, next, stall, id, hasty := int64(0), int64(0), int64(0), uint64(0), 0
 	for range 50_000 {
-		now = max(now, min(ends, wakeAt, max(next, stall)))
-		if ends <= now {
-			a.Complete(running)
-			ends = Never
-		}
+		now = max(now, min(device.ends, device.wakeAt, max(next, stall)))
+		device.complete(now)
 		for now >= stall && next <= now {
 			id++
 			a.Arrive(Request{ID: id, Size: 1, Arrival: now, Deadline: next + 47*ms})
 			next += int64(random.ExpFloat64() * ms / 4)
 		}
-		slots := 0
-		if ends == Never {
-			slots = 1
-		}
-		decision := a.Decide(now, slots, Share{})
-		wakeAt = decision.WakeAt
-		for _, b := range decision.Batches {
+		for _, b := range device.decide(now) {
 			factor := max(0.5, 1+0.15*random.NormFloat64())
 			if random.IntN(40) == 0 {
 				factor *= 2
 				stall = now + random.Int64N(2)*12*ms
 			}
-			running = Completion{Batch: b.ID, Size: b.Size, Duration: int64((2.5 + 0.15*float64(b.Size)) * factor * ms)}
-			ends = now + running.Duration
+			device.run(now, b, int64((2.5+0.15*float64(b.Size))*factor*ms))
 			if b.Size < 12 && len(a.classes[""].queue) > 40 {
 				hasty++
 			}

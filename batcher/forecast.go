@@ -1,7 +1,5 @@
 package batcher
 
-import "math"
-
 const (
 	// The rate is averaged over the arrivals of half of a request's patience, as far as that is a number in these bounds:
 	// where the host was busy with something else, many come at once.
@@ -27,7 +25,7 @@ func (f *forecast) arrive(at, patience int64, rows int) {
 	if f.count == 0 {
 		f.last, f.patience, f.rows = at, float64(patience), float64(rows)
 	}
-	weight := 1 / math.Min(float64(f.count+1), forecastGaps)
+	weight := 1 / min(float64(f.count+1), forecastGaps)
 	f.patience += (float64(patience) - f.patience) * weight
 	f.rows += (float64(rows) - f.rows) * weight
 	if f.count > 0 {

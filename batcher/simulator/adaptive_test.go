@@ -42,34 +42,31 @@ func TestAdaptiveFindsLargeBatches(t *testing.T) {
 func TestAdaptiveFollowsTheDevice(t *testing.T) {
 	curve := Published()[0]
 	rate := curve.Capacity()
-	policy, err := NewPolicy("adaptive", curve)
-	if err != nil {
-		t.Fatal(err)
-	}
 	process := Processes()[0]
 	setup := Setup{Curve: curve, Arrivals: process.Draw(11, rate, 8000, curve.SLO), Warmup: process.Draw(12, rate, 2000, curve.SLO), Slowdown: 1.5}
-	outcomes, err := Run(setup, policy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ratio := float64(Goodput(outcomes)) / float64(len(outcomes)); ratio < 0.7 {
+	if ratio := goodputOfAdaptive(t, setup) / float64(len(setup.Arrivals)); ratio < 0.7 {
 		t.Errorf("%.3f of the requests are on time, want 0.70", ratio)
 	}
 }
 
 func ratioOfAdaptive(t *testing.T, curve Curve, process Process, load, noise float64) float64 {
 	rate := load * curve.Capacity()
-	policy, err := NewPolicy("adaptive", curve)
-	if err != nil {
-		t.Fatal(err)
-	}
 	// As many as it takes to learn sizes that are far apart.
 	warmup := 2000 * max(1, curve.MaxSize/maxCurveSize)
 	arrivals := process.Draw(11, rate, 2000, curve.SLO)
 	setup := Setup{Curve: curve, Arrivals: arrivals, Warmup: process.Draw(12, rate, warmup, curve.SLO), Noise: noise}
+	return goodputOfAdaptive(t, setup) / float64(Optimum(curve, arrivals))
+}
+
+// goodputOfAdaptive is how many of a setup's requests it answers on time.
+func goodputOfAdaptive(t *testing.T, setup Setup) float64 {
+	policy, err := NewPolicy("adaptive", setup.Curve)
+	if err != nil {
+		t.Fatal(err)
+	}
 	outcomes, err := Run(setup, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return float64(Goodput(outcomes)) / float64(Optimum(curve, arrivals))
+	return float64(Goodput(outcomes))
 }
