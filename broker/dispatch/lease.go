@@ -82,6 +82,9 @@ type Lease struct {
 	pace                                  pace
 	segments                              chan segment
 
+	background sync.WaitGroup // what is tried and made while programs go on
+	closed     chan struct{}  // closed when that is to end
+
 	tried        chan struct{} // closed when worksInPlace is known
 	worksInPlace bool
 	// imagesInPlace says whether the devices work on images in place, too.
@@ -93,7 +96,7 @@ type Lease struct {
 
 // NewLease finds the devices that limits name and gets ready to serve Sessions.
 func NewLease(limits Limits) (*Lease, error) {
-	l := &Lease{limits: limits, segments: make(chan segment, 1), tried: make(chan struct{}), open: map[*Session]struct{}{}}
+	l := &Lease{limits: limits, segments: make(chan segment, 1), closed: make(chan struct{}), tried: make(chan struct{}), open: map[*Session]struct{}{}}
 	platforms := make([]C.cl_platform_id, 64)
 	var count C.cl_uint
 	if status := C.clGetPlatformIDs(C.cl_uint(len(platforms)), &platforms[0], &count); status != C.CL_SUCCESS {
@@ -107,21 +110,38 @@ func NewLease(limits Limits) (*Lease, error) {
 		return nil, err
 	}
 	l.describe()
-	go func() {
+	l.background.Go(func() {
 		defer close(l.tried)
 		l.worksInPlace = !limits.Steady && l.everyDevice(worksInPlace)
-	}()
+	})
 	l.imagesInPlace = sync.OnceValue(func() bool { return l.everyDevice(imagesInPlace) })
 	if limits.Segment != nil {
 		l.segments <- limits.Segment.segment
 	} else {
-		go l.prepare()
+		l.background.Go(func() { l.prepare(0) })
 	}
 	return l, nil
 }
 
-// prepare makes the next Session's segment ahead of its need.
-func (l *Lease) prepare() {
+// Close ends and waits for what the Lease does in the background. No Session may be open,
+// and none may come.
+func (l *Lease) Close() {
+	close(l.closed)
+	l.background.Wait()
+	select {
+	case s := <-l.segments:
+		s.close()
+	default:
+	}
+}
+
+// prepare makes the next Session's segment ahead of its need, after a pause.
+func (l *Lease) prepare(pause time.Duration) {
+	select {
+	case <-time.After(pause):
+	case <-l.closed:
+		return
+	}
 	if s, err := newSegment(); err == nil {
 		select {
 		case l.segments <- s:
@@ -135,7 +155,7 @@ func (l *Lease) prepare() {
 func (l *Lease) segment() (segment, error) {
 	select {
 	case s := <-l.segments:
-		time.AfterFunc(preparePause, l.prepare)
+		l.background.Go(func() { l.prepare(preparePause) })
 		return s, nil
 	default:
 		return newSegment()

@@ -124,6 +124,7 @@ func serveWith(t *testing.T, limits dispatch.Limits, shim string) *server {
 		_ = listener.Close()
 		<-done
 		s.over(t)
+		l.Close()
 		for _, err := range s.failed() {
 			t.Errorf("session: %v", err)
 		}

@@ -46,6 +46,7 @@ func keep(path string, program []string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer lease.Close()
 	socket := filepath.Join(folder, "socket")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
@@ -139,6 +140,7 @@ func repeat(path string) error {
 	if err != nil {
 		return err
 	}
+	defer lease.Close()
 	shim, worker, err := socketPair()
 	if err != nil {
 		return err
