@@ -19,6 +19,8 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"sluice/runtime/inject"
 	"sluice/runtime/sandbox"
@@ -39,6 +41,13 @@ const (
 
 // ErrUnavailable says that containerd does not answer.
 var ErrUnavailable = errors.New("containerd does not answer")
+
+// connectTimeout bounds one try to connect.
+const connectTimeout = 10 * time.Second
+
+// reconnect is how often one tries while containerd is down. A try on a local socket costs nothing, and calls fail at once until
+// one succeeds: with the client's own steps of up to ten seconds no instance would start for as long after containerd is back.
+var reconnect = backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 250 * time.Millisecond}
 
 // Sandbox implements sandbox.Sandbox in one containerd namespace, which belongs to Sluice.
 type Sandbox struct {
@@ -62,7 +71,9 @@ func Connect(ctx context.Context, address, namespace string, folder inject.Folde
 		return nil, fmt.Errorf("%w at %s: %w", ErrUnavailable, address, err)
 	}
 	probe.Close()
-	connected, err := client.New(address, client.WithDefaultNamespace(namespace), client.WithTimeout(10*time.Second))
+	connected, err := client.New(address, client.WithDefaultNamespace(namespace), client.WithExtraDialOpts([]grpc.DialOption{
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: connectTimeout}),
+	}))
 	if err != nil {
 		return nil, fmt.Errorf("%w at %s: %w", ErrUnavailable, address, err)
 	}

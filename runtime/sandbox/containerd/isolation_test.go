@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/containerd/api/services/tasks/v1"
@@ -281,6 +282,12 @@ func (w world) resources(t *testing.T) []string {
 	return found
 }
 
+const (
+	// downTime is so long that tries to reconnect in doubling steps would be seconds apart.
+	downTime  = 6 * time.Second
+	backBound = time.Second
+)
+
 // Containers outlive containerd too: Wait goes on, and the Instance can still be ended.
 func TestContainerdRestarts(t *testing.T) {
 	b := newBench(t)
@@ -302,6 +309,28 @@ func TestContainerdRestarts(t *testing.T) {
 	b.Must(instance.Kill(b.Context))
 	if got := <-waited; got.err != nil || got.exit.Code != 137 {
 		t.Errorf("waited for %+v, %v", got.exit, got.err)
+	}
+}
+
+// However long ago containerd crashed, what it is asked for is done as soon as it is back.
+func TestContainerdIsBack(t *testing.T) {
+	b := newBench(t)
+	// list asks every now and then until it is answered or the time is up.
+	list := func(bound time.Duration) (err error) {
+		for from := time.Now(); time.Since(from) < bound; time.Sleep(10 * time.Millisecond) {
+			if _, err = b.Sandbox.List(b.Context); err == nil {
+				break
+			}
+		}
+		return err
+	}
+	b.Must(daemon.Crash(func() {
+		if list(downTime) == nil {
+			t.Error("containerd answers though it is down")
+		}
+	}))
+	if err := list(backBound); err != nil {
+		t.Errorf("%v after containerd is back: %v", backBound, err)
 	}
 }
 

@@ -94,6 +94,16 @@ func (d *Daemon) Restart() error {
 	return d.run()
 }
 
+// Crash kills the daemon, which leaves its socket behind, and starts it again after what is done meanwhile.
+func (d *Daemon) Crash(meanwhile func()) error {
+	if err := d.command.Process.Kill(); err != nil {
+		return fmt.Errorf("kill containerd: %w", err)
+	}
+	_ = d.command.Wait()
+	meanwhile()
+	return d.run()
+}
+
 // Stop deletes all tasks, since their shims would survive, and ends the daemon.
 func (d *Daemon) Stop() error {
 	return errors.Join(d.deleteTasks(), d.end())
