@@ -30,7 +30,9 @@ type Setup struct {
 	// Slowdown is what batches take in each second phase of the device, in parts of what they take in the others; phases
 	// are exponential with a mean of 400 ms. 0 stands for 1.
 	Slowdown float64
-	Seed     uint64
+	// Step is what durations are rounded to, in nanoseconds, where it is not 0.
+	Step int64
+	Seed uint64
 }
 
 // Outcome is what became of one Arrival. Dispatch and Completion are -1 where it was shed.
@@ -187,7 +189,11 @@ func (r *run) duration(size int) int64 {
 			factor *= r.setup.Slowdown
 		}
 	}
-	return int64(float64(r.setup.Curve.Duration(size)) * factor)
+	duration := int64(float64(r.setup.Curve.Duration(size)) * factor)
+	if step := r.setup.Step; step > 0 {
+		return (duration + step/2) / step * step
+	}
+	return duration
 }
 
 // Goodput counts the outcomes that are on time.
