@@ -234,11 +234,18 @@ func TestTypedContents(t *testing.T) {
 
 func TestCompressedMessages(t *testing.T) {
 	f := start(t, "default")
-	response, err := f.ModelInfer(t.Context(), functiontest.Request(2, 5), grpc.UseCompressor("gzip"))
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"gzip", "deflate", "deflate"} { // a second time with what the first left
+		response, err := f.ModelInfer(t.Context(), functiontest.Request(2, 5), grpc.UseCompressor(name))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		functiontest.CheckSum(t, response, 2, 5)
 	}
-	functiontest.CheckSum(t, response, 2, 5)
+	large := functiontest.Request(1, 0)
+	large.RawInputContents[0] = make([]byte, MaxMessageBytes+1) // small while compressed
+	if _, err := f.ModelInfer(t.Context(), large, grpc.UseCompressor("deflate")); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a message that expands beyond the limit: %v", err)
+	}
 }
 
 func TestRequestID(t *testing.T) {

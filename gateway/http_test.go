@@ -111,7 +111,7 @@ func TestHTTPDescribes(t *testing.T) {
 func TestHTTPInfer(t *testing.T) {
 	f := start(t, "default")
 	for _, path := range []string{"/v2/models/simple/infer", "/v2/models/simple/versions/2/infer"} {
-		response, text := f.exchange(t, "POST", path, requestJSON(`"id":"mine",`))
+		response, text := f.exchange(t, "POST", path, requestJSON(`"id":"mine","model_name":"simple",`)) // as KServe's SDK
 		want := fmt.Sprintf(`{"model_name":"simple","model_version":"2","id":"mine","outputs":[`+
 			`{"name":"OUTPUT0","datatype":"INT32","shape":[1,16],"data":[%s]},{"name":"OUTPUT1","datatype":"INT32","shape":[1,16],"data":[%s]}]}`,
 			numbers(1, 1), numbers(-1, 1))
@@ -155,6 +155,27 @@ func TestHTTPBinaryData(t *testing.T) {
 			if got := int32(binary.LittleEndian.Uint32(answer[told+4*i:])); got != int32(7+i-1) {
 				t.Errorf("%s: OUTPUT1[%d] is %d", encoding, i, got)
 			}
+		}
+	}
+}
+
+// TestHTTPCompressesInferenceAlone has what tritonclient's client for asyncio asks for, which does not expand other answers.
+func TestHTTPCompressesInferenceAlone(t *testing.T) {
+	f := start(t, "default")
+	for _, test := range []struct {
+		method, path string
+		body         []byte
+		want         string
+	}{
+		{"GET", "/v2", nil, ""},
+		{"GET", "/v2/models/simple", nil, ""},
+		{"POST", "/v2/repository/index", nil, ""},
+		{"POST", "/v2/models/simple/infer", []byte("{"), ""},
+		{"POST", "/v2/models/simple/infer", requestJSON(""), "gzip"},
+	} {
+		response, _ := f.exchange(t, test.method, test.path, test.body, "Accept-Encoding", "gzip, deflate")
+		if got := response.Header.Get("Content-Encoding"); got != test.want {
+			t.Errorf("%s %s %s: the answer is in %q, want %q", test.method, test.path, test.body, got, test.want)
 		}
 	}
 }

@@ -212,7 +212,7 @@ func TestHTTPSharedMemory(t *testing.T) {
 	if err := json.Unmarshal(text, &answer); err != nil || response.StatusCode != 200 || len(answer.Outputs) != 2 {
 		t.Fatalf("%s %s: %v", response.Status, text, err)
 	}
-	if one := answer.Outputs[1]; one.Data != nil || one.Parameters["shared_memory_region"] != "all" || one.Parameters["shared_memory_offset"] != 192.0 {
+	if one := answer.Outputs[1]; one.Data != nil || one.Parameters != nil {
 		t.Errorf("%s", text)
 	}
 	functiontest.CheckSum(t, outputsOf(t, file), 1, 9)

@@ -85,6 +85,9 @@ func checkOutputs(request *inference.ModelInferRequest) error {
 		if err := checkTensor(output, outputs[:i]); err != nil {
 			return fmt.Errorf("outputs[%d]: %w", i, err)
 		}
+		if classes := output.GetParameters()["classification"]; classes.GetInt64Param() != 0 || classes.GetUint64Param() != 0 {
+			return fmt.Errorf("outputs[%d]: parameters[%q]: classes are not served (extension_classification.md)", i, "classification")
+		}
 	}
 	return nil
 }

@@ -81,6 +81,11 @@ func TestValidate(t *testing.T) {
 		{`parameters["shared_memory_region"] is a reserved name`, parameters("shared_memory_region", textParameter("x"))},
 		{`parameters["triton_x"] is a reserved name`, parameters("triton_x", textParameter("x"))},
 		{`parameters["mine"] has 4097 bytes`, parameters("mine", textParameter(strings.Repeat("x", 4097)))},
+		{`outputs[0]: parameters["classification"]: classes are not served`, func(r *inference.ModelInferRequest) {
+			r.Outputs = []*inference.ModelInferRequest_InferRequestedOutputTensor{{
+				Name: "A", Parameters: map[string]*inference.InferParameter{"classification": int64Parameter(3)},
+			}}
+		}},
 		{`parameters["sequence_id"]: sequences are not served`, parameters("sequence_id", textParameter("x"))},
 		{`parameters["timeout"] is not an int64_param`, parameters("timeout", textParameter("5"))},
 		{`parameters["timeout"] is -1`, parameters("timeout", int64Parameter(-1))},

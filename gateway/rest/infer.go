@@ -78,16 +78,19 @@ func (d *door) infer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer, headerBytes, err := tensorjson.FormatResponse(response, form)
+	// As Triton, answers of inference alone are compressed: its client for asyncio expands no others.
+	encoding := acceptedEncoding(r.Header)
+	w.Header().Set("Vary", "Accept-Encoding")
 	switch {
 	case errors.Is(err, tensorjson.ErrNoForm):
 		d.refuse(w, r, failure{http.StatusBadRequest, err.Error()})
 	case err != nil:
 		d.refuse(w, r, err)
 	case headerBytes == tensorjson.WholeBody:
-		d.send(w, r, http.StatusOK, "application/json", answer)
+		d.send(w, http.StatusOK, "application/json", encoding, answer)
 	default:
 		w.Header().Set(tensorjson.HeaderLength, strconv.Itoa(headerBytes))
-		d.send(w, r, http.StatusOK, "application/octet-stream", answer)
+		d.send(w, http.StatusOK, "application/octet-stream", encoding, answer)
 	}
 }
 

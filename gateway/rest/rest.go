@@ -149,7 +149,7 @@ func ask[Request, Answer proto.Message](
 			d.refuse(w, r, err)
 			return
 		}
-		d.send(w, r, code, "application/json", text)
+		d.send(w, code, "application/json", "", text)
 	})
 }
 
@@ -225,15 +225,14 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if err != nil {
 		text = nil
 	}
-	d.send(w, r, own.code, "application/json", text)
+	d.send(w, own.code, "application/json", "", text)
 }
 
-// send writes an answer within WriteTimeout, compressed where the client asks for it.
-func (d *door) send(w http.ResponseWriter, r *http.Request, code int, contentType string, body []byte) {
+// send writes an answer within WriteTimeout, compressed in one of encodings or, for an empty name, as it is.
+func (d *door) send(w http.ResponseWriter, code int, contentType, encoding string, body []byte) {
 	// A writer that knows no deadlines is a test's.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d.WriteTimeout))
 	w.Header().Set("Content-Type", contentType)
-	encoding := acceptedEncoding(r.Header)
 	if encoding == "" {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.WriteHeader(code)
@@ -241,7 +240,6 @@ func (d *door) send(w http.ResponseWriter, r *http.Request, code int, contentTyp
 		return
 	}
 	w.Header().Set("Content-Encoding", encoding)
-	w.Header().Set("Vary", "Accept-Encoding")
 	w.WriteHeader(code)
 	compressor := encodings[encoding].compress(w)
 	if _, err := compressor.Write(body); err == nil {

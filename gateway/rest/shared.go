@@ -93,7 +93,7 @@ func (d *door) answer(pattern string, call func(r *http.Request, body []byte) (a
 			d.refuse(w, r, err)
 			return
 		}
-		d.send(w, r, http.StatusOK, "application/json", text)
+		d.send(w, http.StatusOK, "application/json", "", text)
 	})
 }
 

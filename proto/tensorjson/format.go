@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"sluice/proto/gen/inference"
@@ -48,6 +50,8 @@ func FormatResponse(response *inference.ModelInferResponse, form Form) (body []b
 		}
 		switch {
 		case form.shared[one.Name]:
+			// As in Triton's answers: its client in C++ takes an output with parameters for one with binary data.
+			maps.DeleteFunc(one.Parameters, func(name string, _ any) bool { return strings.HasPrefix(name, sharedPrefix) })
 		case form.isBinary(one.Name):
 			if one.Parameters == nil {
 				one.Parameters = make(map[string]any)

@@ -13,6 +13,8 @@ import (
 )
 
 type requestObject struct {
+	// ModelName is what KServe's SDK sends beside the path, which says it.
+	ModelName  json.RawMessage            `json:"model_name"`
 	ID         string                     `json:"id"`
 	Parameters map[string]json.RawMessage `json:"parameters"`
 	Inputs     []inputObject              `json:"inputs"`
@@ -35,7 +37,7 @@ type outputObject struct {
 // ParseRequest reads a request whose first headerBytes are JSON and whose tensors, binary data included, have at most
 // dataBytesMax. All data become raw_input_contents, binary ones without a copy; an input in shared
 // memory has none there. Unknown fields are refused. The model's name
-// and version are not in the body. Errors wrap ErrSyntax.
+// and version are not taken from the body. Errors wrap ErrSyntax.
 func ParseRequest(body []byte, headerBytes, dataBytesMax int) (*inference.ModelInferRequest, Form, error) {
 	request, form, err := parse(body, headerBytes, dataBytesMax)
 	if err != nil {

@@ -29,8 +29,12 @@ const (
 	binaryDataOutput = "binary_data_output"
 )
 
-// sharedRegion is the parameter of a tensor in shared memory (protocol/extension_shared_memory.md).
-const sharedRegion = "shared_memory_region"
+// sharedRegion is the parameter of a tensor in shared memory, sharedPrefix what all of its kind begin with
+// (protocol/extension_shared_memory.md).
+const (
+	sharedPrefix = "shared_memory_"
+	sharedRegion = sharedPrefix + "region"
+)
 
 // Form is how an answer's outputs are to be written, as its request said. The zero value writes JSON alone.
 type Form struct {
