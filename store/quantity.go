@@ -25,15 +25,19 @@ var memoryUnits = []struct {
 	{"", 1},
 }
 
-// ParseMemory reads an amount of memory as Kubernetes writes it: "256Mi", "1.5Gi", "500M" or plain
-// bytes. Parts of a byte are refused.
+// ParseMemory reads an amount of memory as Kubernetes writes it: "256Mi", "14.3Gi", "500M" or plain
+// bytes. Parts of a byte are rounded up, as there.
 func ParseMemory(text string) (uint64, error) {
 	for _, unit := range memoryUnits {
 		number, found := strings.CutSuffix(text, unit.suffix)
 		if !found {
 			continue
 		}
-		amount, err := scaled(number, unit.bytes)
+		exact, err := scaled(number, unit.bytes)
+		var amount uint64
+		if err == nil {
+			amount, err = roundUp(exact)
+		}
 		if err != nil {
 			return 0, fmt.Errorf("%w: %q is not an amount of memory such as 256Mi or 1Gi: %w", ErrInvalid, clip(text), err)
 		}
@@ -49,9 +53,16 @@ func ParseCPU(text string) (int, error) {
 	if milli, found := strings.CutSuffix(text, "m"); found {
 		number, unit = milli, 1
 	}
-	amount, err := scaled(number, unit)
-	if err == nil && amount > MaxCPUMilli {
-		err = fmt.Errorf("the limit is %dm", MaxCPUMilli)
+	exact, err := scaled(number, unit)
+	var amount uint64
+	switch {
+	case err != nil:
+	case !exact.IsInt():
+		err = errors.New("not a whole number of the smallest part")
+	default:
+		if amount, err = roundUp(exact); err == nil && amount > MaxCPUMilli {
+			err = fmt.Errorf("the limit is %dm", MaxCPUMilli)
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("%w: %q is not an amount of CPU such as 500m or 2: %w", ErrInvalid, clip(text), err)
@@ -60,23 +71,28 @@ func ParseCPU(text string) (int, error) {
 }
 
 // scaled gives number * unit exactly, number being digits with at most one point.
-func scaled(number string, unit uint64) (uint64, error) {
+func scaled(number string, unit uint64) (*big.Rat, error) {
 	if len(number) > maxQuantityBytes {
-		return 0, fmt.Errorf("more than %d characters", maxQuantityBytes)
+		return nil, fmt.Errorf("more than %d characters", maxQuantityBytes)
 	}
 	whole, fraction, pointed := strings.Cut(number, ".")
 	if !digits(whole) || (pointed && !digits(fraction)) {
-		return 0, errors.New("not digits with at most one point")
+		return nil, errors.New("not digits with at most one point")
 	}
 	amount, _ := new(big.Rat).SetString(number) // digits and a point are a Rat
-	amount.Mul(amount, new(big.Rat).SetInt(new(big.Int).SetUint64(unit)))
-	if !amount.IsInt() {
-		return 0, errors.New("not a whole number of the smallest part")
+	return amount.Mul(amount, new(big.Rat).SetInt(new(big.Int).SetUint64(unit))), nil
+}
+
+// roundUp is the smallest whole number that is not below amount, which is not negative.
+func roundUp(amount *big.Rat) (uint64, error) {
+	whole, rest := new(big.Int).QuoRem(amount.Num(), amount.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		whole.Add(whole, big.NewInt(1))
 	}
-	if !amount.Num().IsUint64() {
+	if !whole.IsUint64() {
 		return 0, errors.New("too large")
 	}
-	return amount.Num().Uint64(), nil
+	return whole.Uint64(), nil
 }
 
 func digits(text string) bool {
