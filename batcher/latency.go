@@ -300,10 +300,10 @@ func (l *latency) trusted() int {
 	return last
 }
 
-// guess sets a point from what is sure about a smaller one and what a straight line adds. It is hoped to take less than the
-// line says, so that it is tried, but must be on time even if it takes more.
-func (l *latency) guess(at, smaller int, sure, more float64) {
-	size, known := float64(l.grid.sizes[at]), float64(l.grid.sizes[smaller])
+// guess sets a point from what is sure about a measured one and what a straight line adds from there. It is hoped to take less
+// than the line says, so that it is tried, but must be on time even if it takes more.
+func (l *latency) guess(at, measured int, sure, more float64) {
+	size, known := float64(l.grid.sizes[at]), float64(l.grid.sizes[measured])
 	if l.hopeful && size <= max(known*hopeStep, known+1) {
 		more = 0
 	}
