@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -18,11 +19,22 @@ import (
 // liveBench compares batching policies on running functions: one whose batches pay, the network mlp on the device, and one
 // whose batches do not, each deployed once per policy. Requests come when they come (an open loop), and an answer counts if
 // it is there within the SLO after its request's arrival. The policies take turns, so that a neighbour's load meets each.
+//
+// At each point a sweep finds the best windows, which then run with the others, on arrivals that they were not chosen by: the
+// best of many that differ by chance alone would look better than it is, and one run alone can pick one that is not.
 type liveBench struct {
 	sluice, function, json, loads string
 	rounds                        int
 	duration, slo                 time.Duration
 }
+
+const (
+	// windowPolicy is what the windows' names begin with.
+	windowPolicy = "window-"
+	// sweepRounds is how often each window is measured to find the best, of which there are finalists.
+	sweepRounds = 3
+	finalists   = 3
+)
 
 // The windows of the sweep: largest sizes, and the longest waits in milliseconds.
 var (
@@ -54,7 +66,7 @@ func subjects() []subject {
 	for _, size := range windowSizes {
 		for _, wait := range windowWaits {
 			all = append(all, subject{
-				model: modelMLP, policy: fmt.Sprintf("window-%d-%dms", size, wait),
+				model: modelMLP, policy: fmt.Sprintf(windowPolicy+"%d-%dms", size, wait),
 				batch: fmt.Sprintf("{policy: window, max_size: %d, max_wait_ms: %d}", size, wait),
 			})
 		}
@@ -79,22 +91,25 @@ batch: %s
 scale: {min: 1, max: 1, start_timeout_s: 300}
 `
 
-// liveRow is one policy's result at one point, over all rounds.
+// liveRow is one policy's result at one point.
 type liveRow struct {
 	Model    string  `json:"model"`
 	Policy   string  `json:"policy"`
 	Arrivals string  `json:"arrivals"`
 	Load     float64 `json:"load"`
-	// Rate, Goodput are requests and answers on time in a second: the medians of the rounds.
-	Rate        float64 `json:"rate_rps"`
-	Goodput     float64 `json:"goodput_rps"`
-	MachineLoad float64 `json:"machine_load"`
+	// Swept says that it is of the sweep.
+	Swept bool `json:"swept"`
+	// Rate is how many requests there were in a second, Goodput how many answers on time: the median of Rounds.
+	Rate        float64   `json:"rate_rps"`
+	Goodput     float64   `json:"goodput_rps"`
+	Rounds      []float64 `json:"rounds_rps"`
+	MachineLoad float64   `json:"machine_load"`
 }
 
 func (b *liveBench) flags() *flag.FlagSet {
 	flags := b.flagsOf("live")
 	flags.StringVar(&b.loads, "loads", "0.5,0.8,1,1.3", "arrivals in parts of the capacity")
-	flags.IntVar(&b.rounds, "rounds", 3, "times that each policy is measured at each point")
+	flags.IntVar(&b.rounds, "rounds", 5, "times that each policy is measured at each point, after the sweep of windows")
 	flags.DurationVar(&b.duration, "duration", 1500*time.Millisecond, "of one measurement")
 	flags.DurationVar(&b.slo, "slo", 50*time.Millisecond, "within which an answer is on time")
 	return flags
@@ -177,29 +192,79 @@ func (b *liveBench) measure(ctx context.Context, door client, tested []subject, 
 		capacity[s.model] = max(capacity[s.model], rate)
 	}
 	fmt.Printf("capacity: mlp %.0f, linear %.0f requests a second; SLO %v\n", capacity[modelMLP], capacity[modelLinear], b.slo)
+	var windows, others []subject
+	for _, s := range tested {
+		if strings.HasPrefix(s.policy, windowPolicy) {
+			windows = append(windows, s)
+		} else {
+			others = append(others, s)
+		}
+	}
 	var rows []liveRow
 	for _, process := range simulator.Processes()[:2] {
 		for _, load := range loads {
-			point := make([]liveRow, len(tested))
-			goodputs := make([][]float64, len(tested))
-			for round := range b.rounds {
-				for turn := range tested {
-					i := (turn + round*5) % len(tested)
-					s := tested[i]
-					rate := load * capacity[s.model]
-					goodput, err := b.openLoop(ctx, door, s, process, rate, uint64(round))
-					if err != nil {
-						return nil, err
-					}
-					goodputs[i] = append(goodputs[i], goodput)
-					point[i] = liveRow{Model: s.model, Policy: s.policy, Arrivals: process.Name, Load: load, Rate: rate}
-				}
+			at := livePoint{process, load, capacity}
+			swept, err := b.turns(ctx, door, windows, at, seeds(sweepRounds, b.rounds))
+			if err != nil {
+				return nil, err
 			}
-			for i := range point {
-				point[i].Goodput, point[i].MachineLoad = median(goodputs[i]), loadAverage()
+			final, err := b.turns(ctx, door, append(slices.Clone(others), best(windows, swept)...), at, seeds(b.rounds, 0))
+			if err != nil {
+				return nil, err
 			}
-			rows = append(rows, point...)
+			rows = append(rows, append(swept, final...)...)
 		}
+	}
+	return rows, nil
+}
+
+// best are the finalists of the sweep that rows tell of.
+func best(windows []subject, rows []liveRow) (finals []subject) {
+	order := make([]int, len(rows))
+	for i := range rows {
+		order[i], rows[i].Swept = i, true
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(rows[j].Goodput, rows[i].Goodput) })
+	for _, i := range order[:finalists] {
+		finals = append(finals, windows[i])
+	}
+	return finals
+}
+
+// livePoint is what subjects are measured at; capacity is by model.
+type livePoint struct {
+	process  simulator.Process
+	load     float64
+	capacity map[string]float64
+}
+
+// seeds are count seeds from first on, one for each round.
+func seeds(count, first int) []uint64 {
+	all := make([]uint64, count)
+	for i := range all {
+		all[i] = uint64(first + i)
+	}
+	return all
+}
+
+// turns has subjects take turns, once for each seed.
+func (b *liveBench) turns(ctx context.Context, door client, tested []subject, at livePoint, seeds []uint64) ([]liveRow, error) {
+	rows := make([]liveRow, len(tested))
+	for round, seed := range seeds {
+		for turn := range tested {
+			i := (turn + round*5) % len(tested)
+			s, row := tested[i], &rows[i]
+			rate := at.load * at.capacity[s.model]
+			goodput, err := b.openLoop(ctx, door, s, at.process, rate, seed)
+			if err != nil {
+				return nil, err
+			}
+			row.Model, row.Policy, row.Arrivals, row.Load, row.Rate = s.model, s.policy, at.process.Name, at.load, rate
+			row.Rounds = append(row.Rounds, goodput)
+		}
+	}
+	for i := range rows {
+		rows[i].Goodput, rows[i].MachineLoad = median(rows[i].Rounds), loadAverage()
 	}
 	return rows, nil
 }
@@ -212,31 +277,39 @@ func printLive(rows []liveRow) {
 		model, arrivals string
 		load            float64
 	}
-	at := func(r liveRow) point { return point{r.Model, r.Arrivals, r.Load} }
-	for i, r := range rows {
-		if slices.IndexFunc(rows, func(o liveRow) bool { return at(o) == at(r) }) == i {
-			printPoint(w, slices.DeleteFunc(slices.Clone(rows), func(o liveRow) bool { return at(o) != at(r) }))
+	points := make(map[point]map[string]liveRow)
+	for _, r := range rows {
+		at := point{r.Model, r.Arrivals, r.Load}
+		if points[at] == nil {
+			points[at] = make(map[string]liveRow)
+		}
+		kind, _, _ := strings.Cut(r.Policy, "-")
+		if !r.Swept && r.Goodput >= points[at][kind].Goodput {
+			points[at][kind] = r
+		}
+	}
+	for _, r := range rows {
+		if r.Policy == "adaptive" {
+			printPoint(w, r, points[point{r.Model, r.Arrivals, r.Load}])
 		}
 	}
 	_ = w.Flush()
 }
 
-func printPoint(w *tabwriter.Writer, point []liveRow) {
-	var adaptive, none, window liveRow
-	for _, r := range point {
-		switch {
-		case r.Policy == "adaptive":
-			adaptive = r
-		case r.Policy == "none":
-			none = r
-		case r.Goodput > window.Goodput:
-			window = r
-		}
-	}
+func printPoint(w *tabwriter.Writer, adaptive liveRow, by map[string]liveRow) {
 	best := "-\t-"
-	if window.Policy != "" {
-		best = fmt.Sprintf("%.0f (%s)\t%.2f", window.Goodput, strings.TrimPrefix(window.Policy, "window-"), adaptive.Goodput/window.Goodput)
+	if window, there := by["window"]; there {
+		best = fmt.Sprintf("%.0f (%s)\t%.2f", window.Goodput, strings.TrimPrefix(window.Policy, windowPolicy), adaptive.ratio(window))
 	}
 	fmt.Fprintf(w, "%s\t%s\t%.1f\t%.0f\t%.0f\t%s\t%.0f\t%.2f\t%.1f\t\n", adaptive.Model, adaptive.Arrivals, adaptive.Load, adaptive.Rate,
-		adaptive.Goodput, best, none.Goodput, adaptive.Goodput/max(none.Goodput, 1), adaptive.MachineLoad)
+		adaptive.Goodput, best, by["none"].Goodput, adaptive.ratio(by["none"]), adaptive.MachineLoad)
+}
+
+// ratio is the median of what r has of another, round by round: they have the same arrivals.
+func (r liveRow) ratio(other liveRow) float64 {
+	ratios := make([]float64, len(r.Rounds))
+	for i := range ratios {
+		ratios[i] = r.Rounds[i] / max(other.Rounds[i], 1)
+	}
+	return median(ratios)
 }
