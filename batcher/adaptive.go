@@ -161,7 +161,7 @@ func (a *adaptive) next(s *stream, now int64, slots int, shared Share) (from, to
 		turn: shared.Turn, gap: shared.Gap, impatient: latest <= now || s.hopeless >= probeAfter,
 	}
 	if interval > 0 {
-		w.arrivals = 1 / interval
+		w.arrivals, w.doubt = 1/interval, s.forecast.doubt()
 	}
 	first, ok := a.planner.best(w)
 	if ok && first.start <= now && first.to <= real && shared.Until > now {

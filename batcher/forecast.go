@@ -29,12 +29,21 @@ func (f *forecast) arrive(at, patience int64, rows int) {
 	f.patience += (float64(patience) - f.patience) * weight
 	f.rows += (float64(rows) - f.rows) * weight
 	if f.count > 0 {
-		weight = 1 / min(float64(f.count), max(forecastGaps, min(f.patience/2/max(f.gap, 1), maxForecastGaps)))
+		weight = 1 / f.memory()
 		f.gap += (float64(max(at-f.last, 0)) - f.gap) * weight
 	}
 	f.last = max(f.last, at)
 	f.count++
 }
+
+// memory is how many gaps are averaged.
+func (f *forecast) memory() float64 {
+	return min(float64(f.count), max(forecastGaps, min(f.patience/2/max(f.gap, 1), maxForecastGaps)))
+}
+
+// doubt is the variance of the rate in parts of its square: that of an average of exponential gaps whose weights fall by one
+// part in memory.
+func (f *forecast) doubt() float64 { return 1 / (2 * f.memory()) }
 
 // interval is the expected nanoseconds between arrivals, from what is known at now, or 0 where nothing is.
 func (f *forecast) interval(now int64) float64 {

@@ -29,12 +29,13 @@ const (
 	retryAfter = 1024
 	// staleAfter is after how many batches of other sizes what was measured of one is doubted: it may be of another time.
 	staleAfter = 64
-	// staleFactor is how far off the first new duration of such a size must be to replace what was measured of it.
-	staleFactor = 1.3
-	// driftSamples durations in a row whose middle is off by driftFactor, and by their deviation, mean that the device
-	// itself has become faster or slower.
-	driftSamples = 8
-	driftFactor  = 1.15
+	// staleFactor is how far off the first new duration of such a size must be to replace what was measured of it, in parts
+	// and in deviations.
+	staleFactor, staleDeviations = 1.3, 3
+	// driftSamples durations in a row whose middle is off by driftFactor, and by driftDeviations, mean that the device itself
+	// has become faster or slower. By chance that is so for one in some thousand.
+	driftSamples                 = 8
+	driftFactor, driftDeviations = 1.15, 1.5
 )
 
 // grid are the sizes that have a point in the table of latencies.
@@ -132,7 +133,7 @@ func (l *latency) learn(size int, duration int64) {
 		l.drift()
 	}
 	duration = max(1, int64(float64(duration)/l.slowness))
-	if p.count > 0 && l.age(p) > staleAfter && off(float64(duration)/p.value, staleFactor) {
+	if p.count > 0 && l.age(p) > staleAfter && off(float64(duration)/p.value, max(staleFactor, 1+staleDeviations*l.spread.deviation())) {
 		p.count = 0
 	}
 	l.latest[l.learned%driftSamples] = place{at, p.count}
@@ -152,7 +153,7 @@ func (l *latency) drift() {
 		return
 	}
 	middle := l.spread.latest(driftSamples)
-	if !off(middle, max(driftFactor, 1+l.spread.deviation())) {
+	if !off(middle, max(driftFactor, 1+driftDeviations*l.spread.deviation())) {
 		return
 	}
 	l.steady = 0

@@ -12,8 +12,9 @@ const (
 	maxWork = 2048
 	// maxStates bounds the states that are kept after an item.
 	maxStates = 8
-	// waitGain is how many more requests must be on time for a plan that begins with waiting.
-	waitGain = 1
+	// waitGain is how many more requests must be on time for a plan that begins with waiting, where the device is idle
+	// otherwise; the more it is needed, the fewer, down to leastWaitGain.
+	waitGain, leastWaitGain = 1, 0.1
 	// haste is the part of a request's value that is gone when it has waited as long as it may: of plans that answer as
 	// many, the one that answers sooner leaves more room for what nobody expects.
 	haste = 0.08
@@ -21,7 +22,7 @@ const (
 	minChance = 0.3
 	// fineTries is how many beginnings of a batch are tried one after the other; from there on, steps double.
 	fineTries = 4
-	// outlookDeviations is how many standard deviations of a Poisson process are reckoned with in what comes after a plan.
+	// outlookDeviations is how many standard deviations are reckoned with in what comes after a plan.
 	outlookDeviations = 2
 )
 
@@ -49,8 +50,9 @@ const none = -1
 type prospect struct {
 	// Batches are planned one by one until the horizon; what comes after it is estimated.
 	now, horizon int64
-	// patience is how long a request can wait, in nanoseconds, arrivals how many come per nanosecond.
-	patience, arrivals float64
+	// patience is how long a request can wait, in nanoseconds, arrivals how many come per nanosecond, doubt the variance of
+	// that in parts of its square.
+	patience, arrivals, doubt float64
 	// turn is how long a batch may hold the device, gap how long others have it between two.
 	turn, gap int64
 	table     *latency
@@ -79,9 +81,12 @@ type planner struct {
 	rows, requests [maxItems + 1]int32
 	values         [maxItems + 1]float32
 	least          [maxItems + 1]int64
-	// pace is the rate of requests on time that the device can keep up, per nanosecond, in batches of paceRows.
-	pace     float64
-	paceRows int
+	// pace is the rate of requests on time that the device can keep up, per nanosecond, in batches of paceRows and
+	// paceRequests; idle is the part of the time in which it would not be needed then.
+	pace, paceRequests, idle float64
+	paceRows                 int
+	// deviation is the standard deviation of a batch's duration in parts of it.
+	deviation float64
 
 	fronts [maxItems + 1][maxStates]state
 	sizes  [maxItems + 1]int
@@ -130,7 +135,8 @@ func (p *planner) sum() {
 // setPace finds the best size of batch to run for ever. No more requests make a batch than come while its first can
 // still wait.
 func (p *planner) setPace() {
-	p.pace, p.paceRows = 0, 1
+	p.pace, p.paceRequests, p.paceRows, p.idle = 0, 1, 1, 1
+	p.deviation = p.table.spread.deviation()
 	each := float64(p.rows[p.count]) / float64(max(p.requests[p.count], 1))
 	for i, size := range p.table.grid.sizes {
 		expected := p.table.expected[i]
@@ -140,7 +146,8 @@ func (p *planner) setPace() {
 		requests := min(float64(size)/max(each, 1), p.arrivals*(p.patience-float64(expected)))
 		pace := requests / (float64(expected)/float64(p.slots) + float64(p.gap))
 		if pace > p.pace {
-			p.pace, p.paceRows = pace, size
+			p.pace, p.paceRequests, p.paceRows = pace, requests, size
+			p.idle = max(0, 1-p.arrivals/pace)
 		}
 	}
 }
@@ -239,7 +246,7 @@ func (p *planner) finish(i int, s state) {
 		if p.impatient {
 			return
 		}
-		value -= waitGain
+		value -= float32(max(leastWaitGain, waitGain*p.idle))
 	}
 	if !p.found || value > p.first.value {
 		p.found = true
@@ -249,7 +256,8 @@ func (p *planner) finish(i int, s state) {
 
 // outlook estimates what is gained of the items from i on, and of the arrivals after them, where the device is free at
 // free: what there is, or what the device can do at its best pace until the last of it is due, whichever is less. How
-// much comes is random, so that near equality some of both is lost.
+// much comes (a Poisson process of an estimated rate) and how much is done are random, so that near equality some of both
+// is lost.
 func (p *planner) outlook(i int, free int64) float32 {
 	for ; i < p.count; i++ {
 		rows := min(int(p.rows[p.count]-p.rows[i]), p.paceRows)
@@ -257,14 +265,16 @@ func (p *planner) outlook(i int, free int64) float32 {
 			break
 		}
 	}
-	there := float64(p.requests[p.count]-p.requests[i]) + p.arrivals*p.patience
-	value := float64(p.values[p.count]-p.values[i]) + p.arrivals*p.patience
+	come := p.arrivals * p.patience
+	there := float64(p.requests[p.count]-p.requests[i]) + come
+	value := float64(p.values[p.count]-p.values[i]) + come
 	until := float64(p.horizon-free) + p.patience
 	spare := p.pace*until - there
 	if there <= 0 {
 		return 0
 	}
-	done := there + (spare-math.Sqrt(spare*spare+outlookDeviations*outlookDeviations*(there+1)))/2
+	variance := 1 + there + come*come*p.doubt + there*p.paceRequests*p.deviation*p.deviation
+	done := there + (spare-math.Sqrt(spare*spare+outlookDeviations*outlookDeviations*variance))/2
 	return float32(done * value / there)
 }
 

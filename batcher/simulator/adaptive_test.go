@@ -49,6 +49,25 @@ func TestAdaptiveFollowsTheDevice(t *testing.T) {
 	}
 }
 
+// TestAdaptiveHasManyOnTimeUnderNoise has batches that take a fifth more or less by chance, as beside others on a host: they are
+// neither a slower device nor reason to keep to sizes that were lucky.
+func TestAdaptiveHasManyOnTimeUnderNoise(t *testing.T) {
+	curve := newCurve("noisy", 48, interpolate([][2]float64{{1, 6.3}, {2, 6.3}, {4, 6.8}, {8, 8.5}, {16, 11.3}, {24, 15.5}, {32, 18}}))
+	process, rate := Processes()[0], 1.3*curve.Capacity()
+	onTime, optimum := 0.0, 0
+	for seed := range uint64(8) {
+		setup := Setup{
+			Curve: curve, Arrivals: process.Draw(2*seed, rate, 1350, curve.SLO), Warmup: process.Draw(2*seed+1, rate, 3000, curve.SLO),
+			Noise: 0.2, Seed: seed,
+		}
+		onTime += goodputOfAdaptive(t, setup)
+		optimum += Optimum(curve, setup.Arrivals)
+	}
+	if ratio := onTime / float64(optimum); ratio < 0.96 {
+		t.Errorf("%.3f of the optimum, want 0.96", ratio)
+	}
+}
+
 func ratioOfAdaptive(t *testing.T, curve Curve, process Process, load, noise float64) float64 {
 	rate := load * curve.Capacity()
 	// As many as it takes to learn sizes that are far apart.
