@@ -99,7 +99,8 @@ type liveRow struct {
 	Load     float64 `json:"load"`
 	// Swept says that it is of the sweep.
 	Swept bool `json:"swept"`
-	// Rate is how many requests there were in a second, Goodput how many answers on time: the median of Rounds.
+	// Rate is how many requests there were in a second, Goodput how many answers on time: the mean of Rounds.
+	// A median would leave out the rounds in which a policy collapses.
 	Rate        float64   `json:"rate_rps"`
 	Goodput     float64   `json:"goodput_rps"`
 	Rounds      []float64 `json:"rounds_rps"`
@@ -264,7 +265,7 @@ func (b *liveBench) turns(ctx context.Context, door client, tested []subject, at
 		}
 	}
 	for i := range rows {
-		rows[i].Goodput, rows[i].MachineLoad = median(rows[i].Rounds), loadAverage()
+		rows[i].Goodput, rows[i].MachineLoad = mean(rows[i].Rounds), loadAverage()
 	}
 	return rows, nil
 }
@@ -305,11 +306,13 @@ func printPoint(w *tabwriter.Writer, adaptive liveRow, by map[string]liveRow) {
 		adaptive.Goodput, best, by["none"].Goodput, adaptive.ratio(by["none"]), adaptive.MachineLoad)
 }
 
-// ratio is the median of what r has of another, round by round: they have the same arrivals.
-func (r liveRow) ratio(other liveRow) float64 {
-	ratios := make([]float64, len(r.Rounds))
-	for i := range ratios {
-		ratios[i] = r.Rounds[i] / max(other.Rounds[i], 1)
+// ratio is what r has of another in all rounds together: they have the same arrivals.
+func (r liveRow) ratio(other liveRow) float64 { return r.Goodput / max(other.Goodput, 1) }
+
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
 	}
-	return median(ratios)
+	return sum / float64(len(values))
 }
