@@ -12,7 +12,7 @@ const (
 	// states.
 	maxAges = 22
 	// settledLengths is over how many of the longest batches the mean gain is taken, after as many others.
-	settledLengths = 6
+	settledLengths = 12
 	// rareDuration is how unlikely durations are that are left out.
 	rareDuration = 1e-4
 )
@@ -130,12 +130,17 @@ func (s Stepped) chances(size int) []float32 {
 	}
 	below := func(steps float64) float64 { return math.Erfc((mean-steps)/(mean*s.Noise)/math.Sqrt2) / 2 }
 	var durations []float32
+	sum := float32(0)
 	for steps := 0.0; 1-below(steps-0.5) > rareDuration; steps++ {
-		chance := below(steps+0.5) - below(steps-0.5)
+		chance := float32(below(steps+0.5) - below(steps-0.5))
 		if chance < rareDuration {
 			chance = 0
 		}
-		durations = append(durations, float32(chance))
+		durations = append(durations, chance)
+		sum += chance
+	}
+	for steps := range durations {
+		durations[steps] /= sum // else each batch would lose a part of what comes after it
 	}
 	return durations
 }
