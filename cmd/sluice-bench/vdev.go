@@ -215,7 +215,8 @@ func joined(rounds [][]measurement, i int) []float64 {
 
 // median returns the middle of values, which it sorts.
 func median(values []float64) float64 {
-	return slices.Sorted(slices.Values(values))[len(values)/2]
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 func loadAverage() float64 {
