@@ -64,7 +64,22 @@ func apiKey(ctx context.Context) (string, error) {
 	return keys[0], nil
 }
 
-// resolve finds who is calling and the model that the call names, among the caller's.
+// functionName is the name of the function that a model's name stands for. Models elsewhere have names like simple_string,
+// and programs that call them have these built in; a function's name is a DNS label, which has neither '_' nor capitals.
+func functionName(model string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '_':
+			return '-'
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return r
+	}, model)
+}
+
+// resolve finds who is calling and the function that the call names as model, among the caller's. What is answered is to
+// repeat the model's name as it was given.
 func (s *service) resolve(ctx context.Context, model, version string) (runner.Key, store.Tenant, error) {
 	if err := checkName(model); err != nil {
 		return runner.Key{}, store.Tenant{}, fmt.Errorf("%w: model %w", ErrInvalid, err)
@@ -76,7 +91,7 @@ func (s *service) resolve(ctx context.Context, model, version string) (runner.Ke
 	if err != nil {
 		return runner.Key{}, store.Tenant{}, err
 	}
-	key, err := s.Functions.Resolve(ctx, tenant.Name, model, version)
+	key, err := s.Functions.Resolve(ctx, tenant.Name, functionName(model), version)
 	if errors.Is(err, store.ErrNotFound) {
 		//lint:ignore ST1005 begins as Triton's, by which its clients know it
 		return runner.Key{}, store.Tenant{}, fmt.Errorf("Request for unknown model: %q version %q: %w", model, version, err)

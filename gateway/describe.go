@@ -27,7 +27,14 @@ func (s *service) ModelMetadata(ctx context.Context, request *inference.ModelMet
 	if err != nil {
 		return nil, err
 	}
-	return s.Runner.Metadata(ctx, key)
+	known, err := s.Runner.Metadata(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &inference.ModelMetadataResponse{
+		Name: request.GetName(), Versions: known.GetVersions(), Platform: known.GetPlatform(),
+		Inputs: known.GetInputs(), Outputs: known.GetOutputs(),
+	}, nil
 }
 
 // ModelConfig tells in Triton's terms how a function batches and what its tensors are
@@ -45,15 +52,16 @@ func (s *service) ModelConfig(ctx context.Context, request *inference.ModelConfi
 	if err != nil {
 		return nil, err
 	}
-	config, err := modelConfig(key, route, metadata)
+	config, err := modelConfig(route, metadata)
 	if err != nil {
 		return nil, err
 	}
+	config.Name = request.GetName()
 	return &inference.ModelConfigResponse{Config: config}, nil
 }
 
-func modelConfig(key runner.Key, route runner.Route, metadata *inference.ModelMetadataResponse) (*inference.ModelConfig, error) {
-	config := &inference.ModelConfig{Name: key.Function, Platform: metadata.GetPlatform(), Backend: "sluice"}
+func modelConfig(route runner.Route, metadata *inference.ModelMetadataResponse) (*inference.ModelConfig, error) {
+	config := &inference.ModelConfig{Platform: metadata.GetPlatform(), Backend: "sluice"}
 	if route.Joins() {
 		config.MaxBatchSize = int32(route.MaxSize)
 		config.SchedulingChoice = &inference.ModelConfig_DynamicBatching{DynamicBatching: &inference.ModelDynamicBatching{
@@ -132,6 +140,7 @@ func (s *service) ModelStatistics(ctx context.Context, request *inference.ModelS
 		if err != nil {
 			return nil, err
 		}
+		statistics.Name = request.GetName()
 		return &inference.ModelStatisticsResponse{ModelStats: []*inference.ModelStatistics{statistics}}, nil
 	}
 	keys, err := s.functions(ctx)

@@ -62,7 +62,8 @@ func (d directory) List(_ context.Context, tenant string) (keys []runner.Key, er
 	return keys, nil
 }
 
-// fixture is a gateway before two functions: `simple` of the default tenant, which batches, and `alone` of another.
+// fixture is a gateway before three functions: `simple` of the default tenant, which batches, `alone` of another, and
+// `under-scored` of a third.
 type fixture struct {
 	inference.GRPCInferenceServiceClient
 	connection *grpc.ClientConn
@@ -96,11 +97,14 @@ func startConfigured(
 	t.Helper()
 	simple := runner.Key{Tenant: "default", Function: "simple", Version: "2"}
 	alone := runner.Key{Tenant: "other", Function: "alone", Version: "1"}
+	underScored := runner.Key{Tenant: "third", Function: "under-scored", Version: "1"}
 	waiting := newDemand()
 	r := runner.New(runner.Config{Demand: waiting})
 	routes := map[runner.Key]runner.Route{
 		simple: {Policy: "window", MaxSize: 8, MaxWait: time.Millisecond},
 		alone:  {Policy: "none", MaxSize: 1},
+
+		underScored: {Policy: "none", MaxSize: 1},
 	}
 	f := &fixture{demand: waiting, function: &functiontest.Function{Infer: infer}}
 	target, _ := functiontest.Start(t, f.function)
@@ -112,7 +116,10 @@ func startConfigured(
 			t.Fatal(err)
 		}
 	}
-	known := directory{keys: map[string]string{"secret": "other"}, models: []runner.Key{simple, alone}, limits: limits}
+	known := directory{
+		limits: limits,
+		keys:   map[string]string{"secret": "other", "third secret": "third"}, models: []runner.Key{simple, alone, underScored},
+	}
 	config.Tenants, config.Functions, config.Runner, config.Version = known, known, r, "test"
 	server := New(config)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -189,6 +196,35 @@ func TestStandardCalls(t *testing.T) {
 		if err != nil || len(statistics.GetModelStats()) != 1 || statistics.GetModelStats()[0].GetInferenceStats().GetSuccess().GetCount() != 1 {
 			t.Errorf("ModelStatistics(%q) = %v, %v", name, statistics, err)
 		}
+	}
+}
+
+// A model's name that is no DNS label stands for one, and answers repeat it.
+func TestModelNamesOfOtherServers(t *testing.T) {
+	f := start(t, "default")
+	ctx := as(t, "sluice-api-key", "third secret")
+	const name = "Under_Scored"
+	metadata, err := f.ModelMetadata(ctx, &inference.ModelMetadataRequest{Name: name})
+	if err != nil || metadata.GetName() != name || len(metadata.GetInputs()) != 2 {
+		t.Errorf("ModelMetadata = %v, %v", metadata, err)
+	}
+	config, err := f.ModelConfig(ctx, &inference.ModelConfigRequest{Name: name})
+	if err != nil || config.GetConfig().GetName() != name {
+		t.Errorf("ModelConfig = %v, %v", config, err)
+	}
+	request := functiontest.Request(1, 3)
+	request.ModelName = name
+	response, err := f.ModelInfer(ctx, request)
+	if err != nil || response.GetModelName() != name {
+		t.Fatalf("ModelInfer = %v, %v", response, err)
+	}
+	functiontest.CheckSum(t, response, 1, 3)
+	statistics, err := f.ModelStatistics(ctx, &inference.ModelStatisticsRequest{Name: name})
+	if err != nil || statistics.GetModelStats()[0].GetName() != name || statistics.GetModelStats()[0].GetInferenceStats().GetSuccess().GetCount() != 1 {
+		t.Errorf("ModelStatistics = %v, %v", statistics, err)
+	}
+	if metadata, err := f.ModelMetadata(ctx, &inference.ModelMetadataRequest{Name: "under-scored"}); err != nil || metadata.GetName() != "under-scored" {
+		t.Errorf("ModelMetadata = %v, %v", metadata, err)
 	}
 }
 

@@ -102,7 +102,7 @@ func (s *service) inferAs(
 	if err != nil {
 		return key, id, nil, err
 	}
-	response.Id = given
+	response.Id, response.ModelName = given, request.GetModelName()
 	return key, id, response, nil
 }
 
