@@ -10,13 +10,16 @@ const (
 	lagMemory = 64
 	// lagDeviations is how many mean deviations over its mean a lag is taken to be.
 	lagDeviations = 2
+	// lagWays is how many times a lag is to be kept: for the way that it was measured on, and for that to the client.
+	lagWays = 2
 	// lagPartMax is the part of the time that a client waits which a lag takes at most, as its inverse.
 	lagPartMax = 4
 )
 
 // lag is how long answers are on their way from where they are known to their caller's goroutine: little on an idle host,
 // several milliseconds where more is to be run than there are processors. A Batch has to end earlier by it. What comes
-// after, the way to the client, is not seen from here. Mean and deviation are averaged as TCP does its round trips (RFC 6298).
+// after, the way to the client, is not seen from here, and taken to be as long. Mean and deviation are averaged as TCP does
+// its round trips (RFC 6298).
 type lag struct {
 	mu              sync.Mutex
 	mean, deviation time.Duration
@@ -35,5 +38,5 @@ func (l *lag) note(took time.Duration) {
 func (l *lag) of(wait time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return min(l.mean+lagDeviations*l.deviation, wait/lagPartMax)
+	return min(lagWays*(l.mean+lagDeviations*l.deviation), wait/lagPartMax)
 }
