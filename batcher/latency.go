@@ -31,11 +31,11 @@ const (
 	staleAfter = 64
 	// staleFactor is how far off the first new duration of such a size must be to replace what was measured of it, in parts
 	// and in deviations.
-	staleFactor, staleDeviations = 1.3, 3
+	staleFactor, staleDeviations = 1.3, 4
 	// driftSamples durations in a row whose middle is off by driftFactor, and by driftDeviations, mean that the device itself
-	// has become faster or slower. By chance that is so for one in some thousand.
+	// has become faster or slower. By chance that is so for one in some ten thousand.
 	driftSamples                 = 8
-	driftFactor, driftDeviations = 1.15, 1.5
+	driftFactor, driftDeviations = 1.15, 1.75
 )
 
 // grid are the sizes that have a point in the table of latencies.
