@@ -130,15 +130,11 @@ func (b *liveBench) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	daemon, err := startDaemon(ctx, b.sluice)
+	daemon, door, err := b.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer daemon.stop()
-	door, err := connect(daemon.gateway)
-	if err != nil {
-		return err
-	}
 	defer door.close()
 	tested := subjects()
 	for _, s := range tested {
@@ -152,6 +148,20 @@ func (b *liveBench) run(ctx context.Context) error {
 	}
 	printLive(rows)
 	return writeRows(b.json, rows)
+}
+
+// open starts a daemon and connects to its gateway.
+func (b *liveBench) open(ctx context.Context) (*testedDaemon, client, error) {
+	daemon, err := startDaemon(ctx, b.sluice)
+	if err != nil {
+		return nil, client{}, err
+	}
+	door, err := connect(daemon.gateway)
+	if err != nil {
+		daemon.stop()
+		return nil, client{}, err
+	}
+	return daemon, door, nil
 }
 
 func (b *liveBench) parseLoads() ([]float64, error) {

@@ -64,15 +64,11 @@ func (b *shareBench) flags() *flag.FlagSet {
 }
 
 func (b *shareBench) run(ctx context.Context) error {
-	daemon, err := startDaemon(ctx, b.sluice)
+	daemon, door, err := b.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer daemon.stop()
-	door, err := connect(daemon.gateway)
-	if err != nil {
-		return err
-	}
 	defer door.close()
 	program, err := filepath.Abs(b.function)
 	if err != nil {
