@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -304,7 +305,9 @@ func TestImageOfSluice(t *testing.T) {
 	if err := os.Mkdir(state, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	daemon := exec.Command("ctr", "--address", running.containerd, "--namespace", "sluice-e2e", "run", "--rm", "--privileged", "--net-host",
+	// The network is the host's, without its /etc/hosts and /etc/resolv.conf as --net-host has: a minimal host has none.
+	daemon := exec.Command("ctr", "--address", running.containerd, "--namespace", "sluice-e2e", "run", "--rm", "--privileged",
+		"--with-ns", fmt.Sprintf("network:/proc/%d/ns/net", os.Getpid()),
 		"--mount", "type=bind,src="+running.folder+",dst="+running.folder+",options=rbind:rw",
 		"--mount", "type=bind,src=/usr,dst=/usr,options=rbind:ro",
 		"--mount", "type=bind,src=/etc/OpenCL,dst=/etc/OpenCL,options=rbind:ro",
@@ -322,7 +325,10 @@ func TestImageOfSluice(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- daemon.Wait() }()
 	defer func() {
-		output(t, command("drain"))
+		if out, err := command("drain").CombinedOutput(); err != nil {
+			t.Errorf("drain: %v: %s", err, out)
+			_ = daemon.Process.Kill()
+		}
 		if err := <-ended; err != nil || t.Failed() {
 			t.Errorf("the daemon ended with %v:\n%s", err, logged.String())
 		}
