@@ -305,6 +305,7 @@ func TestImageOfSluice(t *testing.T) {
 	if err := os.Mkdir(state, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	defer os.RemoveAll(state)
 	// The network is the host's, without its /etc/hosts and /etc/resolv.conf as --net-host has: a minimal host has none.
 	daemon := exec.Command("ctr", "--address", running.containerd, "--namespace", "sluice-e2e", "run", "--rm", "--privileged",
 		"--with-ns", fmt.Sprintf("network:/proc/%d/ns/net", os.Getpid()),
