@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/containerd/containerd/v2/client"
@@ -106,7 +107,7 @@ func (i *instance) prepare(ctx context.Context) error {
 	// Given up half way, a task's shim may be left behind that nobody knows of.
 	whole, cancel := lasting(ctx)
 	defer cancel()
-	i.task, err = i.container.NewTask(whole, cio.LogFile(i.identity.LogPath))
+	i.task, err = i.container.NewTask(whole, logTo(i.identity.LogPath))
 	if err != nil && strings.Contains(err.Error(), `exec: "`) { // runc gives no kind, only text
 		return fmt.Errorf("%w: %w", sandbox.ErrProgram, err)
 	}
@@ -114,6 +115,15 @@ func (i *instance) prepare(ctx context.Context) error {
 		err = ctx.Err()
 	}
 	return err
+}
+
+// logTo has the shim append output and errors to a file that exists. The two are spelled differently, else the shim opens the file
+// once and closes it when the output has ended, and with it the rest of the errors is lost (containerd issue 3118).
+func logTo(path string) cio.Creator {
+	return func(string) (cio.IO, error) {
+		folder, file := filepath.Split(path)
+		return cio.Load(cio.NewFIFOSet(cio.Config{Stdout: path, Stderr: folder + "./" + file}, nil))
+	}
 }
 
 // ownFunctionDir gives the function folder to the program's user, who is known only once the image's configuration is read.
