@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	"sluice/batcher/runner"
 	"sluice/proto/gen/inference"
 )
@@ -31,10 +33,9 @@ func (s *service) ModelMetadata(ctx context.Context, request *inference.ModelMet
 	if err != nil {
 		return nil, err
 	}
-	return &inference.ModelMetadataResponse{
-		Name: request.GetName(), Versions: known.GetVersions(), Platform: known.GetPlatform(),
-		Inputs: known.GetInputs(), Outputs: known.GetOutputs(),
-	}, nil
+	named := proto.CloneOf(known) // the runner keeps what is known
+	named.Name = request.GetName()
+	return named, nil
 }
 
 // ModelConfig tells in Triton's terms how a function batches and what its tensors are

@@ -101,9 +101,8 @@ func startConfigured(
 	waiting := newDemand()
 	r := runner.New(runner.Config{Demand: waiting})
 	routes := map[runner.Key]runner.Route{
-		simple: {Policy: "window", MaxSize: 8, MaxWait: time.Millisecond},
-		alone:  {Policy: "none", MaxSize: 1},
-
+		simple:      {Policy: "window", MaxSize: 8, MaxWait: time.Millisecond},
+		alone:       {Policy: "none", MaxSize: 1},
 		underScored: {Policy: "none", MaxSize: 1},
 	}
 	f := &fixture{demand: waiting, function: &functiontest.Function{Infer: infer}}

@@ -102,7 +102,7 @@ func (s *service) inferAs(
 	if err != nil {
 		return key, id, nil, err
 	}
-	response.Id, response.ModelName = given, request.GetModelName()
+	response.Id = given
 	return key, id, response, nil
 }
 

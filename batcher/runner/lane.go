@@ -138,7 +138,7 @@ func (l *lane) infer(ctx context.Context, request *inference.ModelInferRequest) 
 	if err != nil {
 		return nil, err
 	}
-	response.ModelName, response.ModelVersion, response.Id = l.key.Function, l.key.Version, request.GetId()
+	response.ModelName, response.ModelVersion, response.Id = request.GetModelName(), l.key.Version, request.GetId()
 	return response, nil
 }
 
