@@ -239,12 +239,12 @@ func (a *adaptive) fill(s *stream, now int64, interval float64) (real int) {
 	return real
 }
 
-// feasible is where in the queue the first request stands that would be on time if it ran alone and now. Those before it
-// would take room in the plan from those that need it.
+// feasible is where in the queue the first request stands that would be on time if it ran now. Those before it would take
+// room in the plan from those that need it.
 func (a *adaptive) feasible(s *stream, now int64) int {
 	return max(0, slices.IndexFunc(s.queue, func(r Request) bool {
-		alone := s.latency.bound[a.grid.point[min(r.Size, a.limits.MaxSize)]]
-		return alone != Never && s.due(r, now) >= now+alone
+		fastest := s.latency.fastest[a.grid.point[min(r.Size, a.limits.MaxSize)]]
+		return fastest != Never && s.due(r, now) >= now+fastest
 	}))
 }
 
@@ -272,7 +272,7 @@ func (s *stream) shedAt(r Request) int64 {
 	if s.latency.points[point].count < 3 {
 		return r.Deadline
 	}
-	return r.Deadline - int64(float64(s.latency.expected[point])*s.latency.spread.quantile(0.1)) + 1
+	return r.Deadline - int64(float64(s.latency.fastest[point])*s.latency.spread.quantile(0.1)) + 1
 }
 
 func (a *adaptive) shed(shed []Shed, s *stream, now int64) []Shed {

@@ -20,6 +20,9 @@ const (
 	// bendChance is what is still put down to chance of how far a size is off its neighbours' line, in variances; with
 	// fewer than bendSamples samples it is more, as these may all be of one bad moment.
 	bendChance, bendSamples = 2, 4
+	// fallDeviations is by how many standard deviations a size must be faster than a smaller one to be taken for that;
+	// one is minDeviation at least, in parts.
+	fallDeviations, minDeviation = 3, 0.01
 	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
 	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
@@ -64,19 +67,22 @@ func newGrid(maxSize int) grid {
 	return g
 }
 
-// latency is the table of how long batches take, by size: a robust mean per size, made to rise with the size, and one
-// spread around it. Nothing else is assumed of its shape.
+// latency is the table of how long batches take, by size: a robust mean per size, made to rise with the size as far as
+// chance may explain that it does not, and one spread around it. Nothing else is assumed of its shape.
 type latency struct {
 	grid   *grid
 	points []point
 	// expected and bound are nanoseconds by point: the middle, and what is reckoned with where an answer must be on time,
 	// which is more for sizes that were not measured. largest is the point of the largest size that was measured, -1
-	// while none was; beyond usable, both are out of reach.
-	expected, bound []int64
-	largest, usable int
-	spread          spread
-	odds            odds
-	blocks          []block
+	// while none was; beyond usable, both are out of reach. fastest is the least that is expected of a point or a later one.
+	expected, bound, fastest []int64
+	largest, usable          int
+	spread                   spread
+	odds                     odds
+	blocks                   []block
+	// tile is the smallest size that is faster than one below it, or 0: a device that works in tiles is fastest where a batch
+	// fills them.
+	tile int
 	// smooth are the points' values with what their neighbours tell of them.
 	smooth []float64
 	// learned counts all durations, steady the ratios since the last drift.
@@ -110,7 +116,8 @@ type block struct {
 func newLatency(g *grid) *latency {
 	n := len(g.sizes)
 	return &latency{
-		grid: g, points: make([]point, n), expected: make([]int64, n), bound: make([]int64, n), largest: -1, usable: -1,
+		grid: g, points: make([]point, n), largest: -1, usable: -1,
+		expected: make([]int64, n), bound: make([]int64, n), fastest: make([]int64, n),
 		slowness: 1, explore: exploreAfter, rarity: exploreAfter, blocks: make([]block, 0, n),
 		smooth: make([]float64, n),
 	}
@@ -202,12 +209,12 @@ func (p *point) middle() float64 {
 	return float64(sum) / float64(n-2*from)
 }
 
-// refresh computes expected and bound: an isotonic regression of the means (pool adjacent violators), straight lines
-// between measured sizes and, beyond them, on with the slope of the upper half of what is measured.
+// refresh computes expected and bound: an isotonic regression of the means (pool adjacent violators) but where a size
+// falls, straight lines between measured sizes and, beyond them, on with the slope of the upper half of what is measured.
 func (l *latency) refresh() {
 	l.odds.set(&l.spread)
 	l.setSmooth()
-	l.blocks = l.blocks[:0]
+	l.blocks, l.tile = l.blocks[:0], 0
 	for i := 0; i <= l.largest; i++ {
 		p := &l.points[i]
 		if p.count == 0 {
@@ -216,6 +223,12 @@ func (l *latency) refresh() {
 		b := block{l.smooth[i], float64(min(p.count, latencySamples)), i}
 		for len(l.blocks) > 0 && l.blocks[len(l.blocks)-1].value >= b.value {
 			last := l.blocks[len(l.blocks)-1]
+			if l.falls(last, b) {
+				if l.tile == 0 {
+					l.tile = l.grid.sizes[i]
+				}
+				break
+			}
 			l.blocks = l.blocks[:len(l.blocks)-1]
 			b.value = (b.value*b.weight + last.value*last.weight) / (b.weight + last.weight)
 			b.weight += last.weight
@@ -226,6 +239,20 @@ func (l *latency) refresh() {
 	l.interpolate(last)
 	l.extrapolate(last)
 	l.doubt()
+	fastest := Never
+	for i := len(l.expected) - 1; i >= 0; i-- {
+		fastest = min(fastest, l.expected[i])
+		l.fastest[i] = fastest
+	}
+}
+
+// falls says whether a block is faster than one of smaller sizes by more than chance.
+func (l *latency) falls(before, b block) bool {
+	if l.spread.count < spreadCold {
+		return false
+	}
+	deviation := max(l.spread.deviation(), minDeviation) * before.value * math.Sqrt(1/before.weight+1/b.weight)
+	return before.value-b.value > fallDeviations*deviation
 }
 
 // setSmooth moves each measured point towards the straight line through its neighbours: as far as its own samples are
@@ -304,13 +331,35 @@ func (l *latency) trusted() int {
 // guess sets a point from what is sure about a measured one and what a straight line adds from there. It is hoped to take less
 // than the line says, so that it is tried, but must be on time even if it takes more.
 func (l *latency) guess(at, measured int, sure, more float64) {
-	size, known := float64(l.grid.sizes[at]), float64(l.grid.sizes[measured])
-	if l.hopeful && size <= max(known*hopeStep, known+1) {
-		more = 0
+	if l.hopeful {
+		sure, more = l.hope(at, measured, sure, more)
 	}
 	l.expected[at] = int64((sure + more*hopedSlope) * l.slowness)
 	l.bound[at] = int64((sure + more*fearedSlope) * l.slowness)
 	l.usable = at
+}
+
+// hope is what to guess from in a hopeful table. A size little above a measured one is hoped to take no longer; one that
+// fills tiles, and was never run, to have a higher rate than any below it.
+func (l *latency) hope(at, measured int, sure, more float64) (hopedSure, hopedMore float64) {
+	size, known := float64(l.grid.sizes[at]), float64(l.grid.sizes[measured])
+	if size <= max(known*hopeStep, known+1) {
+		more = 0
+	}
+	if l.points[at].count > 0 || l.tile == 0 || l.grid.sizes[at]%l.tile != 0 {
+		return sure, more
+	}
+	best, perRow := 0.0, math.Inf(1)
+	for i := range l.points[:at] {
+		p, below := &l.points[i], float64(l.grid.sizes[i])
+		if p.count > 0 && p.value < perRow*below {
+			best, perRow = below, p.value/below
+		}
+	}
+	if tiled := perRow * (best + hopedSlope*(size-best)); tiled < sure+more {
+		return tiled, 0
+	}
+	return sure, more
 }
 
 // interpolate fills the table up to a measured point.
@@ -333,7 +382,7 @@ func (l *latency) interpolate(last int) {
 			low, from := lowValue, float64(l.grid.sizes[measured])
 			for j := measured + 1; j < i; j++ {
 				part := (float64(l.grid.sizes[j]) - from) / (float64(l.grid.sizes[i]) - from)
-				l.guess(j, measured, low, (value-low)*part)
+				l.guess(j, measured, low, max(0, value-low)*part)
 			}
 		}
 		measured, lowValue = i, value

@@ -51,6 +51,66 @@ func TestLatencyKeepsSteps(t *testing.T) {
 	}
 }
 
+// TestLatencyKeepsFalls has sizes that are faster than smaller ones, as they fill the device's tiles.
+func TestLatencyKeepsFalls(t *testing.T) {
+	tiles := func(size int) float64 {
+		if size%8 == 0 {
+			return 5e6 + 0.4e6*float64(size)
+		}
+		return 6.5e6 + 0.55e6*float64(size)
+	}
+	for _, noise := range []float64{0, 0.05} {
+		l := learned(rand.New(rand.NewPCG(1, 1)), 32, 24, noise, tiles)
+		for i, got := range l.expected {
+			if off := math.Abs(float64(got)/tiles(i+1) - 1); off > noise+1e-6 {
+				t.Errorf("noise %g: size %d is expected to take %d, %.1f percent off", noise, i+1, got, 100*off)
+			}
+		}
+		if l.tile != 8 || l.fastest[16] != l.expected[23] {
+			t.Errorf("noise %g: tiles of %d, and from 17 on at least %d, want 8 and what 24 take, %d", noise, l.tile, l.fastest[16], l.expected[23])
+		}
+	}
+}
+
+// TestLatencyHopesForFullTiles has a table that knows of tiles and nothing of sizes above two of them.
+func TestLatencyHopesForFullTiles(t *testing.T) {
+	g := newGrid(32)
+	l := newLatency(&g)
+	for range 8 {
+		for size := 1; size <= 17; size++ {
+			duration := int64(20e6)
+			if size%8 == 0 {
+				duration = int64(5e6 + 0.4e6*float64(size))
+			}
+			l.learn(size, duration)
+		}
+	}
+	for _, c := range []struct {
+		hopeful   bool
+		size      int
+		fasterNow bool
+	}{{false, 24, false}, {true, 24, true}, {true, 22, false}} {
+		l.hopeful = c.hopeful
+		l.refresh()
+		if got := l.expected[c.size-1]; (got < l.expected[16]) != c.fasterNow {
+			t.Errorf("hopeful %t: %d take %d, 17 take %d, want %d faster: %t", c.hopeful, c.size, got, l.expected[16], c.size, c.fasterNow)
+		}
+	}
+}
+
+// TestLatencyRisesAgainstChance has one unlucky duration of a size that is seldom run.
+func TestLatencyRisesAgainstChance(t *testing.T) {
+	random := rand.New(rand.NewPCG(2, 1))
+	l := learned(random, 16, 8, 0.08, func(size int) float64 { return 5e6 + 0.2e6*float64(size) })
+	l.points[10].count, l.points[10].value = 1, 1.3*l.points[11].value
+	l.refresh()
+	for i := 1; i < len(l.expected); i++ {
+		if l.expected[i] < l.expected[i-1] {
+			t.Errorf("%d take %d, %d take %d: want no less", i, l.expected[i-1], i+1, l.expected[i])
+		}
+	}
+}
+
 func TestOdds(t *testing.T) {
 	var s spread
 	var o odds

@@ -139,9 +139,12 @@ func (p *planner) setPace() {
 	p.deviation = p.table.spread.deviation()
 	each := float64(p.rows[p.count]) / float64(max(p.requests[p.count], 1))
 	for i, size := range p.table.grid.sizes {
-		expected := p.table.expected[i]
-		if p.table.bound[i] == Never || float64(expected) >= p.patience || p.tooLong(expected) && i > 0 {
+		if float64(p.table.fastest[i]) >= p.patience {
 			return
+		}
+		expected := p.table.expected[i]
+		if float64(expected) >= p.patience || p.tooLong(expected) && i > 0 {
+			continue
 		}
 		requests := min(float64(size)/max(each, 1), p.arrivals*(p.patience-float64(expected)))
 		pace := requests / (float64(expected)/float64(p.slots) + float64(p.gap))
@@ -170,15 +173,18 @@ func (p *planner) extend(head int, s state) {
 			}
 			point := p.table.grid.point[min(rows, p.maxSize)]
 			expected, bound := p.table.expected[point], p.table.bound[point]
-			if bound == Never || p.tooLong(expected) && length > 1 {
+			if bound == Never || p.tooLong(p.table.fastest[point]) && length > 1 {
 				break
 			}
 			fits = true
+			if p.tooLong(expected) && length > 1 {
+				break
+			}
 			start := max(s.free, p.items[from+length-1].at)
 			gain, safe := p.gain(from, from+length, start, bound)
 			if gain < 0 {
-				// It is too late in longer batches, too.
-				if from == head {
+				// It is too late in longer batches, too, unless these are faster.
+				if from == head && p.table.odds.within(float64(p.items[from].due-start)/float64(p.table.fastest[point])) < minChance {
 					head++
 				}
 				from++
