@@ -21,8 +21,8 @@ const (
 	// fewer than bendSamples samples it is more, as these may all be of one bad moment.
 	bendChance, bendSamples = 2, 4
 	// fallDeviations is by how many standard deviations a size must be faster than a smaller one to be taken for that;
-	// one is minDeviation at least, in parts.
-	fallDeviations, minDeviation = 3, 0.01
+	// one is minDeviation at least, in parts. With fewer than fallSamples, the smaller one was slow by a bad moment.
+	fallDeviations, minDeviation, fallSamples = 3, 0.01, 3
 	// hopedSlope and fearedSlope are what of the slope of the measured sizes is taken beyond them.
 	hopedSlope, fearedSlope = 0.7, 1.1
 	// exploreAfter is after how many batches a size that was never measured may be tried as if it took no longer than
@@ -216,24 +216,9 @@ func (l *latency) refresh() {
 	l.setSmooth()
 	l.blocks, l.tile = l.blocks[:0], 0
 	for i := 0; i <= l.largest; i++ {
-		p := &l.points[i]
-		if p.count == 0 {
-			continue
+		if p := &l.points[i]; p.count > 0 {
+			l.pool(block{l.smooth[i], float64(min(p.count, latencySamples)), i})
 		}
-		b := block{l.smooth[i], float64(min(p.count, latencySamples)), i}
-		for len(l.blocks) > 0 && l.blocks[len(l.blocks)-1].value >= b.value {
-			last := l.blocks[len(l.blocks)-1]
-			if l.falls(last, b) {
-				if l.tile == 0 {
-					l.tile = l.grid.sizes[i]
-				}
-				break
-			}
-			l.blocks = l.blocks[:len(l.blocks)-1]
-			b.value = (b.value*b.weight + last.value*last.weight) / (b.weight + last.weight)
-			b.weight += last.weight
-		}
-		l.blocks = append(l.blocks, b)
 	}
 	last := l.trusted()
 	l.interpolate(last)
@@ -244,6 +229,31 @@ func (l *latency) refresh() {
 		fastest = min(fastest, l.expected[i])
 		l.fastest[i] = fastest
 	}
+}
+
+// pool adds a block after the others. Those before it that are slower share its value: their mean where that is by chance,
+// its own where they had a bad moment.
+func (l *latency) pool(b block) {
+	for len(l.blocks) > 0 {
+		n := len(l.blocks) - 1
+		last := l.blocks[n]
+		if last.value < b.value {
+			break
+		}
+		falls := l.falls(last, b)
+		if falls && l.tile == 0 {
+			l.tile = l.grid.sizes[b.end]
+		}
+		if falls && last.weight >= fallSamples {
+			break
+		}
+		l.blocks = l.blocks[:n]
+		if !falls {
+			b.value = (b.value*b.weight + last.value*last.weight) / (b.weight + last.weight)
+			b.weight += last.weight
+		}
+	}
+	l.blocks = append(l.blocks, b)
 }
 
 // falls says whether a block is faster than one of smaller sizes by more than chance.
