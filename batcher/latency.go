@@ -338,9 +338,10 @@ func (l *latency) trusted() int {
 	return last
 }
 
-// guess sets a point from what is sure about a measured one and what a straight line adds from there. It is hoped to take less
-// than the line says, so that it is tried, but must be on time even if it takes more.
+// guess sets a point from what is sure about a measured one and what a straight line adds from there, where it rises. It is
+// hoped to take less than the line says, so that it is tried, but must be on time even if it takes more.
 func (l *latency) guess(at, measured int, sure, more float64) {
+	more = max(0, more)
 	if l.hopeful {
 		sure, more = l.hope(at, measured, sure, more)
 	}
@@ -392,7 +393,7 @@ func (l *latency) interpolate(last int) {
 			low, from := lowValue, float64(l.grid.sizes[measured])
 			for j := measured + 1; j < i; j++ {
 				part := (float64(l.grid.sizes[j]) - from) / (float64(l.grid.sizes[i]) - from)
-				l.guess(j, measured, low, max(0, value-low)*part)
+				l.guess(j, measured, low, (value-low)*part)
 			}
 		}
 		measured, lowValue = i, value

@@ -98,6 +98,28 @@ func TestLatencyHopesForFullTiles(t *testing.T) {
 	}
 }
 
+// TestLatencyFallsNoFurther has a largest size that fell: what lies beyond, or below it, is not faster for that.
+func TestLatencyFallsNoFurther(t *testing.T) {
+	g := newGrid(16)
+	l := newLatency(&g)
+	for range 8 {
+		for _, size := range []int{4, 5, 8} {
+			duration := int64(9e6)
+			if size == 8 {
+				duration = 7e6
+			}
+			l.learn(size, duration)
+		}
+	}
+	l.hopeful = false
+	l.refresh()
+	for size, least := range map[int]int64{6: 8.9e6, 7: 8.9e6, 9: 6.9e6, 16: 6.9e6} {
+		if l.expected[size-1] < least || l.bound[size-1] < l.expected[size-1] {
+			t.Errorf("%d are expected to take %d and at most %d, want at least %d", size, l.expected[size-1], l.bound[size-1], least)
+		}
+	}
+}
+
 // TestLatencyRisesAgainstChance has a size that is seldom run and had bad luck: a little, or when the host was held up.
 func TestLatencyRisesAgainstChance(t *testing.T) {
 	for _, factor := range []float64{1.3, 3} {
